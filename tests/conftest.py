@@ -1,0 +1,50 @@
+"""What every test stands on: a home of its own, no network, and the real weights on request."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from workbench.settings import settings
+
+REAL_MODELS = settings().models
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test an empty WORKBENCH_HOME of its own."""
+    for name in [name for name in os.environ if name.startswith("WORKBENCH_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("WORKBENCH_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this machine."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])  # type: ignore[index]
+            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+                raise OSError(f"the network is closed in tests: {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+@pytest.fixture
+def models_home(home: Path) -> Path:
+    """Return a home of its own that holds the real weights that ``make install`` fetched."""
+    if not REAL_MODELS.is_dir():
+        pytest.fail(f"no weights in {REAL_MODELS}; run: make install")
+    home.mkdir(parents=True)
+    (home / "models").symlink_to(REAL_MODELS, target_is_directory=True)
+    return home

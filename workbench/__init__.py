@@ -1,0 +1,1 @@
+"""A research workbench that compares code language models side by side."""

@@ -1,0 +1,399 @@
+"""The records, in the order in which they flow, and the roles that hand them on.
+
+``crawl -> Document -> chunk -> Chunk -> encode -> Index`` once per corpus, and
+``Question -> search -> Hits -> render -> Prompt -> generate -> Completion -> extract -> Answer``
+once per question. Records are frozen: nothing is ever written back into an earlier one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+TaskName = Literal["generate", "summarize", "translate"]
+TextKind = Literal["document", "query"]
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "cancelled", "unknown"]
+
+
+# --- once per corpus -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One crawled file.
+
+    ``path`` is relative to the source's root, with forward slashes. ``language`` is a name of
+    ``workbench.languages`` or None. ``license`` is an SPDX expression or None where unknown.
+    ``sha256`` is that of ``text`` encoded as UTF-8.
+    """
+
+    path: str
+    text: str
+    language: str | None
+    license: str | None
+    source: str
+    revision: str | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of whole lines of one document: what is embedded, found and shown.
+
+    ``start_line`` and ``end_line`` count from 1 and are both included; ``text`` is exactly those
+    lines. ``symbol`` is the dotted name of the function or class, None for a module head or a
+    window of lines.
+    """
+
+    id: str
+    text: str
+    path: str
+    start_line: int
+    end_line: int
+    language: str | None
+    symbol: str | None
+    source: str
+    license: str | None
+
+    @property
+    def location(self) -> str:
+        """Name the place as ``heapq.py:120-141``."""
+        return f"{self.path}:{self.start_line}-{self.end_line}"
+
+    def _repr_markdown_(self) -> str:
+        title = f"**{self.location}**" + (f" `{self.symbol}`" if self.symbol else "")
+        fence = fence_for(self.text)
+        return f"{title}\n\n{fence}{self.language or ''}\n{self.text}\n{fence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that a retriever returned. ``rank`` counts from 1; a higher ``score`` is better.
+
+    Scores are comparable within one search only: BM25, cosine and fused ranks differ in scale.
+    """
+
+    chunk: Chunk
+    score: float
+    rank: int
+
+    def _repr_markdown_(self) -> str:
+        return f"{self.rank}. {self.chunk._repr_markdown_()}"
+
+
+# --- once per question -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that the person asking handed in: its name, text, and language if known."""
+
+    name: str
+    text: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that a solver ever sees.
+
+    generate: ``text`` is the request and ``target_language`` the language wanted; ``files`` are
+    context. summarize and translate: the code is ``files``, or ``text`` where there are none;
+    with files, ``text`` is an extra wish and may be empty. ``language`` is the language of the
+    code handed in.
+    """
+
+    id: str
+    task: TaskName
+    text: str
+    language: str | None = None
+    target_language: str | None = None
+    audience: str | None = None
+    files: tuple[SourceFile, ...] = ()
+
+    @property
+    def query(self) -> str:
+        """The text to search a corpus with: the request, or else the code handed in."""
+        if self.text.strip():
+            return self.text
+        return "\n\n".join(file.text for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent: the messages, the template they came from, and the hits rendered into them.
+
+    ``left_out`` are hits that were found but did not fit into the context length, best first.
+    """
+
+    messages: tuple[Message, ...]
+    template: str
+    hits: tuple[Hit, ...] = ()
+    left_out: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to sample. ``max_tokens`` counts new tokens; temperature 0 is greedy decoding."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+    seed: int | None = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of text as it arrives: one model token or a few, never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The raw end of one call: the whole text, its counts and times.
+
+    ``seconds`` run from the call to the last token, ``first_token_seconds`` to the first one;
+    loading a model counts in neither. Counts are None where the backend does not say.
+    ``finish_reason`` "length" marks a text cut by ``max_tokens``. ``ignored`` names sampling
+    parameters that the backend could not honour.
+    """
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+    seconds: float
+    first_token_seconds: float | None
+    finish_reason: FinishReason
+    model: str
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Generated tokens a second, counted after the first token; None where unknown."""
+        if self.output_tokens is None or self.first_token_seconds is None:
+            return None
+        decoding = self.seconds - self.first_token_seconds
+        if self.output_tokens < 2 or decoding <= 0:
+            return None
+        return (self.output_tokens - 1) / decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of a backend: the prompt as sent, and what came back."""
+
+    prompt: Prompt
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What a task took out of a raw completion: the text, its language, and the rule that did."""
+
+    text: str
+    language: str | None
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one solver says to one question.
+
+    ``text`` is extracted (code, or prose), ``raw`` the last completion as it came. ``hits`` stood
+    in the prompt, ``left_out`` did not fit. ``steps`` hold every prompt with its completion.
+    """
+
+    text: str
+    raw: str
+    language: str | None
+    rule: str
+    hits: tuple[Hit, ...] = ()
+    left_out: tuple[Hit, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def _repr_markdown_(self) -> str:
+        if self.language is None:
+            return self.text
+        fence = fence_for(self.text)
+        return f"{fence}{self.language}\n{self.text}\n{fence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric's verdict on one answer. ``value`` None is "could not judge", never 0."""
+
+    metric: str
+    value: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One solver's answer to one question, or the error that stands in its place."""
+
+    solver: str
+    question_id: str
+    sample: int
+    answer: Answer | None
+    scores: tuple[Score, ...] = ()
+    error: str | None = None
+
+
+# --- what a solver says while it works -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The search is done; ``seconds`` is how long it took."""
+
+    hits: tuple[Hit, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """The prompt is about to be sent."""
+
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer is complete. Always a solver's last event."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The solver stopped: the cause, and the command that mends it. Always the last event."""
+
+    error: str
+
+
+Event = Retrieved | Prompted | Token | Answered
+
+
+# --- the roles -------------------------------------------------------------------------
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identify all that decides a vector: model, revision, pooling, prefixes, dtype."""
+
+    def encode(self, texts: Sequence[str], kind: TextKind) -> Vectors:
+        """Return float32[len(texts), dim] with rows of unit length."""
+
+
+class Retriever(Protocol):
+    """Finds chunks for a query."""
+
+    def search(self, query: str, k: int) -> list[Hit]:
+        """Return at most ``k`` hits, best first, ranks from 1."""
+
+
+class Backend(Protocol):
+    """Anything that completes a prompt."""
+
+    def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
+        """Yield tokens as they come, then exactly one Completion. Closing it stops the work.
+
+        Raises:
+            BackendError: the call failed; the message gives the cause and how to mend it.
+        """
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A backend that knows its context length and can count a prompt against it."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that prompt and completion may fill together."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Count the tokens of the messages after the model's own chat template."""
+
+
+class Task(Protocol):
+    """One of the three jobs: how to ask for it, and how to read what comes back."""
+
+    @property
+    def name(self) -> TaskName:
+        """Its name."""
+
+    @property
+    def params(self) -> SamplingParams:
+        """Its default sampling parameters."""
+
+    def render(self, question: Question, hits: Sequence[Hit], fits: Fits | None = None) -> Prompt:
+        """Write the prompt with as many hits as ``fits`` allows; the others are ``left_out``."""
+
+    def extract(self, raw: str, question: Question) -> Extraction:
+        """Take the answer out of a raw completion."""
+
+
+class Fits(Protocol):
+    """Says whether messages leave room for an answer."""
+
+    def __call__(self, messages: Sequence[Message]) -> bool:
+        """Return True where they fit into the backend's context length."""
+
+
+class Solver(Protocol):
+    """A backend, and how it is used."""
+
+    @property
+    def name(self) -> str:
+        """The column's title; unique within a comparison."""
+
+    def stream(self, question: Question) -> Iterator[Event]:
+        """Yield events, the last one Answered. Closing it stops the work."""
+
+
+class Crawler(Protocol):
+    """A source of code."""
+
+    def crawl(self) -> Iterable[Document]:
+        """Yield documents, in a stable order."""
+
+
+class Chunker(Protocol):
+    """A way of cutting documents."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identify the chunker and its settings."""
+
+    def chunk(self, document: Document) -> list[Chunk]:
+        """Cut one document into chunks, in line order."""
+
+
+def fence_for(text: str) -> str:
+    """Return a code fence longer than any run of backticks in ``text`` (CommonMark 4.5)."""
+    longest = run = 0
+    for character in text:
+        run = run + 1 if character == "`" else 0
+        longest = max(longest, run)
+    return "`" * max(3, longest + 1)
