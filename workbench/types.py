@@ -261,6 +261,13 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """Something that takes a while is being brought up, e.g. a model's weights."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieved:
     """The search is done; ``seconds`` is how long it took."""
 
@@ -289,7 +296,15 @@ class Failed:
     error: str
 
 
-Event = Retrieved | Prompted | Token | Answered
+Event = Loading | Retrieved | Prompted | Token | Answered
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One event of one solver among several that run side by side."""
+
+    solver: str
+    event: Event | Failed
 
 
 # --- the roles -------------------------------------------------------------------------
