@@ -1,0 +1,283 @@
+"""Several solvers' answers to one question, side by side, finished or still coming in."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.report import answer_html, sources_html, style, unified_diff
+from workbench.types import (
+    Answer,
+    Answered,
+    Completion,
+    Failed,
+    Hit,
+    Loading,
+    Prompted,
+    Question,
+    Retrieved,
+    Token,
+    Update,
+    fence_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+Status = Literal["waiting", "loading", "reading", "writing", "done", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One solver's column. ``text`` is the raw text so far; ``doing`` says what it waits for."""
+
+    solver: str
+    status: Status = "waiting"
+    doing: str = ""
+    text: str = ""
+    hits: tuple[Hit, ...] = ()
+    left_out: tuple[Hit, ...] = ()
+    answer: Answer | None = None
+    error: str | None = None
+
+    @property
+    def completion(self) -> Completion | None:
+        """The last completion with its counts and times, once there is one."""
+        if self.answer is None or not self.answer.steps:
+            return None
+        return self.answer.steps[-1].completion
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come."""
+        return self.status in ("done", "failed", "stopped")
+
+    def after(self, update: Update) -> Column:
+        """Return the column as the update leaves it."""
+        match update.event:
+            case Loading(what):
+                return replace(self, status="loading", doing=what)
+            case Retrieved(hits, _):
+                return replace(self, hits=hits)
+            case Prompted(prompt):
+                return replace(
+                    self,
+                    status="reading",
+                    doing="",
+                    hits=prompt.hits,
+                    left_out=prompt.left_out,
+                )
+            case Token(text):
+                return replace(self, status="writing", text=self.text + text)
+            case Answered(answer):
+                return replace(
+                    self,
+                    status="done",
+                    text=answer.raw,
+                    hits=answer.hits,
+                    left_out=answer.left_out,
+                    answer=answer,
+                )
+            case Failed(error):
+                return replace(self, status="failed", error=error)
+
+    def stop(self) -> Column:
+        """Return the column as it stands when the person presses Stop; what came is kept."""
+        return self if self.finished else replace(self, status="stopped", error="Stopped.")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One question and a column for each solver; shows itself in a notebook.
+
+    ``run`` is the id under which the run store keeps it, None while it is not stored.
+    """
+
+    question: Question
+    columns: tuple[Column, ...]
+    run: str | None = None
+
+    def __getitem__(self, solver: str) -> Column:
+        for column in self.columns:
+            if column.solver == solver:
+                return column
+        raise KeyError(solver)
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every column is done, failed or stopped."""
+        return all(column.finished for column in self.columns)
+
+    def after(self, update: Update) -> Comparison:
+        """Return the comparison as the update leaves it."""
+        return replace(
+            self,
+            columns=tuple(
+                column.after(update) if column.solver == update.solver else column
+                for column in self.columns
+            ),
+        )
+
+    def stop(self) -> Comparison:
+        """Return the comparison with every unfinished column marked as stopped."""
+        return replace(self, columns=tuple(column.stop() for column in self.columns))
+
+    def diff(self, a: str, b: str) -> str:
+        """Return the unified diff from solver ``a``'s answer to solver ``b``'s, "" where equal."""
+        return unified_diff(self._answer(a), self._answer(b), a, b)
+
+    def _answer(self, solver: str) -> str:
+        column = self[solver]
+        return column.answer.text if column.answer else column.text
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """One row a solver: answer, error, sources, tokens and times (seconds)."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(column) for column in self.columns]).set_index("solver")
+
+    def _row(self, column: Column) -> dict[str, Any]:
+        completion = column.completion
+        row: dict[str, Any] = {
+            "solver": column.solver,
+            "status": column.status,
+            "answer": column.answer.text if column.answer else None,
+            "error": column.error,
+            "sources": [hit.chunk.location for hit in column.hits],
+            "left_out": [hit.chunk.location for hit in column.left_out],
+            "rule": column.answer.rule if column.answer else None,
+        }
+        for name in (
+            "model",
+            "input_tokens",
+            "output_tokens",
+            "seconds",
+            "first_token_seconds",
+            "tokens_per_second",
+            "finish_reason",
+        ):
+            row[name] = getattr(completion, name) if completion else None
+        return row
+
+    def to_json(self) -> str:
+        """Return everything as JSON: the question, and for each column answer and row of df."""
+        columns = []
+        for column in self.columns:
+            row = self._row(column)
+            steps = column.answer.steps if column.answer else ()
+            row["partial"] = None if column.answer else column.text
+            row["hits"] = [asdict(hit) for hit in column.hits]
+            row["messages"] = [
+                asdict(message) for step in steps for message in step.prompt.messages
+            ]
+            columns.append(row)
+        return json.dumps(
+            {"run": self.run, "question": asdict(self.question), "columns": columns}, indent=2
+        )
+
+    def to_markdown(self) -> str:
+        """Return the answers one after the other, each with its figures and sources."""
+        return comparison_markdown(self)
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self)
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+
+def figures(column: Column) -> str:
+    """Return a column's figures in one line: tokens, times, rate, and what needs a warning."""
+    completion = column.completion
+    if completion is None:
+        return ""
+    parts = []
+    if completion.first_token_seconds is not None:
+        parts.append(f"first token {_seconds(completion.first_token_seconds)}")
+    if completion.tokens_per_second is not None:
+        parts.append(f"{completion.tokens_per_second:.1f} tokens/s")
+    if completion.input_tokens is not None and completion.output_tokens is not None:
+        parts.append(f"{completion.input_tokens} in, {completion.output_tokens} out")
+    parts.append(_seconds(completion.seconds))
+    if completion.finish_reason == "length":
+        parts.append("cut at the token limit")
+    if completion.ignored:
+        parts.append(f"ignored: {', '.join(completion.ignored)}")
+    return " · ".join(parts)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+_DOING = {
+    "waiting": "waiting",
+    "loading": "loading",
+    "reading": "reading the prompt",
+    "writing": "writing",
+    "done": "",
+    "failed": "failed",
+    "stopped": "stopped",
+}
+
+
+def status_line(column: Column) -> str:
+    """Return what a column does now, or its figures once it is done."""
+    if column.status == "done":
+        return figures(column)
+    doing = f" {column.doing}" if column.doing and column.status == "loading" else ""
+    return _DOING[column.status] + doing
+
+
+def column_html(column: Column) -> str:
+    """Return one column: head, figures, answer or error, sources to unfold. Needs ``style()``."""
+    if column.answer is not None:
+        body = answer_html(column.answer)
+    elif column.text:
+        body = f"<pre style='white-space:pre-wrap'>{html.escape(column.text)}</pre>"
+    else:
+        body = ""
+    if column.error:
+        body += f"<div class='wb-error'>{html.escape(column.error)}</div>"
+    return (
+        "<div class='wb wb-column'>"
+        f"<div class='wb-head'><span>{html.escape(column.solver)}</span>"
+        f"<span class='wb-figures'>{html.escape(status_line(column))}</span></div>"
+        f"<div class='wb-body'>{body}</div>{sources_html(column.hits, column.left_out)}</div>"
+    )
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Return all columns side by side, with their style."""
+    columns = "".join(column_html(column) for column in comparison.columns)
+    return f"{style()}<div class='wb wb-columns'>{columns}</div>"
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Return the answers one after the other, each with its figures and sources."""
+    parts = []
+    for column in comparison.columns:
+        parts.append(f"## {column.solver}")
+        if line := status_line(column):
+            parts.append(f"*{line}*")
+        if column.error:
+            parts.append(f"**Error:** {column.error}")
+        if column.answer:
+            parts.append(column.answer._repr_markdown_())
+        elif column.text:
+            fence = fence_for(column.text)
+            parts.append(f"{fence}\n{column.text}\n{fence}")
+        if column.hits:
+            parts.append("Sources: " + ", ".join(f"`{hit.chunk.location}`" for hit in column.hits))
+    return "\n\n".join(parts) + "\n"

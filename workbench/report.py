@@ -1,0 +1,123 @@
+"""How records look in HTML: highlighted code, answers, sources, diffs."""
+
+from __future__ import annotations
+
+import difflib
+import html
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from workbench.languages import find_language
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workbench.types import Answer, Hit
+
+# Colours are variables, so that one page serves a notebook and the UI, in light and in dark.
+_LIGHT = "--wb-line:#d0d7de;--wb-soft:#f6f8fa;--wb-text:#1f2328;--wb-dim:#59636e;--wb-bad:#b3261e"
+_DARK = "--wb-line:#3d444d;--wb-soft:#151b23;--wb-text:#e6edf3;--wb-dim:#9198a1;--wb-bad:#ff8a80"
+_DARK_SCOPES = ('[data-jp-theme-light="false"]', ".dark", ".vscode-dark")
+
+_LAYOUT = """
+.wb{color:var(--wb-text);font-size:14px;line-height:1.5}
+.wb-columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:12px}
+.wb-column{border:1px solid var(--wb-line);border-radius:8px;padding:10px 12px;min-width:0}
+.wb-head{display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 10px;font-weight:600;
+overflow-wrap:anywhere}
+.wb-figures,.wb-dim{color:var(--wb-dim);font-size:12px;font-weight:400}
+.wb-body{margin:8px 0;overflow-wrap:anywhere}
+.wb pre{background:var(--wb-soft);color:var(--wb-text);border-radius:6px;padding:8px 10px;
+margin:6px 0;overflow-x:auto;font-size:12.5px;line-height:1.45;white-space:pre}
+.wb-prose{white-space:pre-wrap}
+.wb-error{color:var(--wb-bad);overflow-wrap:anywhere}
+.wb details{margin:2px 0}
+.wb summary{cursor:pointer;overflow-wrap:anywhere}
+.wb-diff .wb-add{color:#1a7f37}.wb-diff .wb-del{color:#b3261e}
+"""
+
+
+@lru_cache(maxsize=1)
+def style() -> str:
+    """Return the ``<style>`` element that the HTML of this module needs, once a page."""
+    from pygments.formatters import HtmlFormatter
+
+    dark = ",".join(f"{scope} .wb" for scope in _DARK_SCOPES)
+    light_code: Any = HtmlFormatter(style="friendly")
+    dark_code: Any = HtmlFormatter(style="github-dark")
+    rules = [f".wb{{{_LIGHT}}}", f"{dark}{{{_DARK}}}", _LAYOUT]
+    rules.append(light_code.get_style_defs(".wb pre"))
+    rules += [dark_code.get_style_defs(f"{scope} .wb pre") for scope in _DARK_SCOPES]
+    # Pygments sets a background for the whole block; ours comes from the variables.
+    return "<style>" + "\n".join(rules) + "\n.wb pre{background:var(--wb-soft)!important}</style>"
+
+
+def code_html(code: str, language: str | None) -> str:
+    """Return highlighted code as a ``<pre>``; plain where the language is unknown."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+    from pygments.lexers.special import TextLexer
+
+    known = find_language(language) if language else None
+    # PHP code without its opening tag is what models write; Pygments takes it for HTML.
+    options = {"startinline": True} if known and known.name == "php" and "<?" not in code else {}
+    options |= {"stripnl": False, "ensurenl": False}
+    lexer = get_lexer_by_name(known.lexer, **options) if known else TextLexer(**options)
+    return f"<pre>{highlight(code, lexer, HtmlFormatter(nowrap=True))}</pre>"
+
+
+def answer_html(answer: Answer) -> str:
+    """Return an extracted answer: code highlighted, prose as it is."""
+    if not answer.text:
+        return (
+            "<div class='wb-error'>No answer could be extracted from what came back:</div>"
+            f"<pre>{html.escape(answer.raw)}</pre>"
+        )
+    if answer.language:
+        return code_html(answer.text, answer.language)
+    return f"<div class='wb-prose'>{html.escape(answer.text)}</div>"
+
+
+def sources_html(hits: Iterable[Hit], left_out: Iterable[Hit] = ()) -> str:
+    """Return hits as lines that unfold to their code; those that did not fit are marked."""
+    rows = [_source(hit, "") for hit in hits]
+    rows += [_source(hit, " — left out: no room in the context") for hit in left_out]
+    if not rows:
+        return ""
+    return (
+        f"<details><summary class='wb-dim'>Sources ({len(rows)})</summary>{''.join(rows)}</details>"
+    )
+
+
+def _source(hit: Hit, note: str) -> str:
+    chunk = hit.chunk
+    symbol = f" · {html.escape(chunk.symbol)}" if chunk.symbol else ""
+    return (
+        f"<details><summary class='wb-dim'>{hit.rank}. {html.escape(chunk.location)}{symbol}"
+        f"{note}</summary>{code_html(chunk.text, chunk.language)}</details>"
+    )
+
+
+def hits_html(hits: Iterable[Hit]) -> str:
+    """Return search hits as a list whose entries unfold to code. Carries its own style."""
+    rows = "".join(_source(hit, f" · {hit.score:.3f}") for hit in hits)
+    return f"{style()}<div class='wb'>{rows or 'Nothing found.'}</div>"
+
+
+def unified_diff(a: str, b: str, name_a: str, name_b: str) -> str:
+    """Return the unified diff from ``a`` to ``b``, "" where they are equal."""
+    lines = difflib.unified_diff(a.splitlines(), b.splitlines(), name_a, name_b, lineterm="")
+    return "\n".join(lines)
+
+
+def diff_html(a: str, b: str, name_a: str, name_b: str) -> str:
+    """Return a coloured unified diff, or a word that there is none. Needs ``style()``."""
+    diff = unified_diff(a, b, name_a, name_b)
+    if not diff:
+        return "<div class='wb wb-dim'>The two answers are the same.</div>"
+    lines = []
+    for line in diff.splitlines():
+        kind = {"+": "wb-add", "-": "wb-del"}.get(line[:1], "")
+        lines.append(f"<span class='{kind}'>{html.escape(line)}</span>")
+    return f"<div class='wb wb-diff'><pre>{chr(10).join(lines)}</pre></div>"

@@ -1,0 +1,142 @@
+"""The SQLite run store: every question, every message sent, every answer and every error."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from workbench.errors import UnknownName
+from workbench.types import Answer, Question, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY,
+    created TEXT NOT NULL,      -- UTC, ISO 8601
+    spec TEXT NOT NULL,         -- what was asked for, as JSON
+    environment TEXT NOT NULL   -- versions and machine, as JSON
+);
+CREATE TABLE IF NOT EXISTS results (
+    run TEXT NOT NULL REFERENCES runs(id),
+    solver TEXT NOT NULL,
+    question_id TEXT NOT NULL,
+    sample INTEGER NOT NULL,
+    question TEXT NOT NULL,     -- the Question as JSON
+    answer TEXT,                -- the Answer as JSON, with every message sent; NULL for an error
+    error TEXT,
+    finished TEXT NOT NULL,
+    PRIMARY KEY (run, solver, question_id, sample)
+);
+"""
+
+_QUESTION = TypeAdapter(Question)
+_ANSWER = TypeAdapter(Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run as the list of runs shows it."""
+
+    id: str
+    created: str
+    spec: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+
+class Store:
+    """The runs in one SQLite file. Opening creates nothing; the first write does.
+
+    Each method opens and closes its own connection, so a Store may be used from any thread.
+    Write-ahead logging lets readers go on while a run is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def start(self, spec: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+        """Open a run and return its id: the date and eight random hex digits."""
+        run = f"{datetime.now(UTC):%Y%m%d}-{uuid.uuid4().hex[:8]}"
+        with closing(self._write()) as connection, connection:
+            connection.execute(
+                "INSERT INTO runs VALUES (?, ?, ?, ?)",
+                (run, _now(), json.dumps(spec), json.dumps(environment)),
+            )
+        return run
+
+    def add(self, run: str, question: Question, result: Result) -> None:
+        """Store one result for good; the same key again replaces it."""
+        answer = None if result.answer is None else json.dumps(asdict(result.answer))
+        row = (
+            run,
+            result.solver,
+            result.question_id,
+            result.sample,
+            json.dumps(asdict(question)),
+            answer,
+            result.error,
+            _now(),
+        )
+        with closing(self._write()) as connection, connection:
+            connection.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?,?)", row)
+
+    def runs(self, limit: int = 50) -> list[RunRow]:
+        """Return the latest runs, newest first."""
+        if not self.path.exists():
+            return []
+        with closing(self._connect()) as connection:
+            rows = connection.execute(
+                "SELECT id, created, spec, environment FROM runs ORDER BY rowid DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [RunRow(row[0], row[1], json.loads(row[2]), json.loads(row[3])) for row in rows]
+
+    def results(self, run: str) -> Iterator[tuple[Question, Result]]:
+        """Yield a run's questions with their results, in the order in which they were stored.
+
+        Raises:
+            UnknownName: no run has that id.
+        """
+        known = [row.id for row in self.runs(limit=1000)]
+        if run not in known:
+            raise UnknownName("run", run, known[:20])
+        with closing(self._connect()) as connection:
+            rows = connection.execute(
+                "SELECT solver, question_id, sample, question, answer, error FROM results"
+                " WHERE run = ? ORDER BY rowid",
+                (run,),
+            ).fetchall()
+        for solver, question_id, sample, question, answer, error in rows:
+            yield (
+                _QUESTION.validate_json(question),
+                Result(
+                    solver,
+                    question_id,
+                    sample,
+                    None if answer is None else _ANSWER.validate_json(answer),
+                    error=error,
+                ),
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=30)
+
+    def _write(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = self._connect()
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(_SCHEMA)
+        return connection
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
