@@ -1,0 +1,225 @@
+"""The verbs: what notebooks, the command line and the UI call."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from workbench import corpus as corpora
+from workbench import retrieval
+from workbench.comparison import Column, Comparison
+from workbench.errors import BadInput
+from workbench.machine import environment
+from workbench.progress import bar
+from workbench.run import side_by_side
+from workbench.settings import settings
+from workbench.spec import (
+    DEFAULT_BACKEND,
+    DEFAULT_CHUNKER,
+    DEFAULT_K,
+    Pane,
+    RunSpec,
+    open_corpus_index,
+    read_source,
+    solver,
+    with_unique_names,
+)
+from workbench.store import Store
+from workbench.types import Result, SourceFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from workbench.corpus import Corpus
+    from workbench.retrieval import Index
+    from workbench.store import RunRow
+    from workbench.types import Backend, Hit, Question, Retriever, Solver, TaskName
+
+
+def crawl(name: str, *sources: str) -> Corpus:
+    """Crawl a manifest, or sources such as ``folder:PATH``, into the corpus called ``name``.
+
+    Raises:
+        BadInput: a name or source is unknown.
+        InUse: another process is crawling it.
+    """
+    return corpora.crawl(name, sources)
+
+
+def index(
+    corpus: Corpus | str,
+    embedder: str = retrieval.DEFAULT_EMBEDDER,
+    chunker: str = DEFAULT_CHUNKER,
+) -> Index:
+    """Chunk, embed and index a corpus; an unchanged one is opened and embeds nothing.
+
+    Raises:
+        MissingCorpus: it was never crawled.
+        UnknownName: no embedder or chunker is called so.
+        InUse: another process is indexing it.
+    """
+    opened = corpora.open_corpus(corpus) if isinstance(corpus, str) else corpus
+    cutter = corpora.load_chunker(chunker)
+    return retrieval.build_index(
+        opened.name,
+        lambda: corpora.chunk_corpus(opened, cutter),
+        embedder,
+        corpus_digest=opened.digest,
+        chunker_fingerprint=cutter.fingerprint,
+    )
+
+
+def search(
+    corpus: str,
+    query: str,
+    *,
+    k: int = 5,
+    retriever: str = retrieval.DEFAULT_RETRIEVER,
+    embedder: str = retrieval.DEFAULT_EMBEDDER,
+    chunker: str = DEFAULT_CHUNKER,
+) -> list[Hit]:
+    """Return the ``k`` best hits of an indexed corpus.
+
+    Raises:
+        MissingCorpus: it was not crawled, or not indexed so.
+        BadInput: the query is empty, or a name is unknown.
+    """
+    return open_corpus_index(corpus, embedder, chunker).search(query, k, retriever)
+
+
+def stream(spec: RunSpec) -> Iterator[Comparison]:
+    """Run a spec and yield the comparison again after every update, from empty to finished.
+
+    Each result is in the run store before the comparison that shows it finished is yielded. The
+    run ends when the generator is closed: the models stop, and what came is stored as stopped.
+
+    Raises:
+        BadInput: the spec is wrong; nothing was loaded or stored.
+    """
+    spec.check()
+    if not spec.panes:
+        raise BadInput("No backend was chosen.", "Choose one: workbench models list")
+    yield from stream_solvers(spec.question(), spec.solvers(), asdict(spec))
+
+
+def stream_solvers(
+    question: Question, solvers: Sequence[Solver], spec: dict[str, Any]
+) -> Iterator[Comparison]:
+    """Do what ``stream`` does for solvers that are objects; ``spec`` is stored beside them."""
+    store = Store(settings().runs)
+    run = store.start(spec, environment())
+    comparison = Comparison(question, tuple(Column(one.name) for one in solvers), run)
+    updates = side_by_side(question, solvers)
+    try:
+        yield comparison
+        for update in updates:
+            comparison = comparison.after(update)
+            column = comparison[update.solver]
+            if column.finished:
+                _keep(store, comparison, column)
+            yield comparison
+    finally:
+        updates.close()
+        for column in comparison:
+            if not column.finished:
+                _keep(store, comparison, column.stop())
+
+
+def _keep(store: Store, comparison: Comparison, column: Column) -> None:
+    question = comparison.question
+    error = column.error
+    if column.answer is None and column.text:
+        error = f"{error} Partial text: {column.text}"
+    result = Result(column.solver, question.id, 0, column.answer, error=error)
+    store.add(str(comparison.run), question, result)
+
+
+def ask(
+    text: str = "",
+    *,
+    task: TaskName = "generate",
+    backends: Sequence[str | Backend] = (DEFAULT_BACKEND,),
+    solvers: Sequence[Solver] = (),
+    files: Sequence[str | Path | SourceFile] = (),
+    language: str | None = None,
+    target_language: str | None = None,
+    audience: str | None = None,
+    corpus: str | None = None,
+    retriever: Retriever | None = None,
+    k: int = DEFAULT_K,
+    **params: Any,
+) -> Comparison:
+    """Ask several backends side by side and return their answers as a Comparison.
+
+    ``corpus`` names an indexed corpus to search with the default retriever; ``retriever`` is any
+    object with ``search(query, k)``, such as an Index. ``solvers`` stand beside the backends.
+    ``params`` are sampling parameters. A backend that fails fills its own column with the cause.
+
+    Raises:
+        BadInput: something asked for is wrong or unknown; no backend was called.
+    """
+    handed_in = tuple(
+        file if isinstance(file, SourceFile) else read_source(file) for file in files
+    )
+    named = tuple(Pane(one) for one in backends if isinstance(one, str))
+    spec = RunSpec(
+        task=task,
+        text=text,
+        files=handed_in,
+        language=language,
+        target_language=target_language,
+        audience=audience,
+        panes=named,
+        corpus=corpus,
+        k=k,
+        params=tuple(params.items()),
+    )
+    spec.check()
+    searched = retriever or spec.corpus_retriever()
+    made = [solver(one, retriever=searched, k=k, **params) for one in backends]
+    together = with_unique_names([*made, *solvers])
+    return watch(stream_solvers(spec.question(), together, asdict(spec)))
+
+
+def watch(comparisons: Iterator[Comparison]) -> Comparison:
+    """Run a stream to its end behind a progress bar and return the finished comparison."""
+    comparison: Comparison | None = None
+    with bar(desc="Answering", unit="token") as progress:
+        for comparison in comparisons:
+            progress.update()
+            progress.set_postfix_str(
+                ", ".join(f"{column.solver}: {column.status}" for column in comparison),
+                refresh=False,
+            )
+    assert comparison is not None, "a stream yields at least once"
+    return comparison
+
+
+def runs(limit: int = 50) -> list[RunRow]:
+    """Return the latest stored runs, newest first."""
+    return Store(settings().runs).runs(limit)
+
+
+def open_run(run: str) -> Comparison:
+    """Return a stored comparison as it was.
+
+    Raises:
+        UnknownName: no run has that id.
+    """
+    rows = list(Store(settings().runs).results(run))
+    columns = []
+    for _, result in rows:
+        answer = result.answer
+        columns.append(
+            Column(
+                result.solver,
+                "done" if answer else "failed",
+                text=answer.raw if answer else "",
+                hits=answer.hits if answer else (),
+                left_out=answer.left_out if answer else (),
+                answer=answer,
+                error=result.error,
+            )
+        )
+    return Comparison(rows[0][0], tuple(columns), run)

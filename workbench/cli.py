@@ -1,0 +1,262 @@
+"""The commands. Each one reads its options, calls one verb and shows what comes back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.errors import BadInput, WorkbenchError
+
+# Everything heavier is imported inside the command that needs it: `--help` stays quick.
+if TYPE_CHECKING:
+    from workbench.comparison import Comparison
+    from workbench.spec import RunSpec
+
+app = typer.Typer(
+    name="workbench",
+    help="Compare code language models side by side: generate, summarize and translate code.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="What can answer here, and what it needs.", no_args_is_help=False)
+app.add_typer(models_app, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+EmbedderName = Annotated[str | None, typer.Option("--embedder", help="Default: see README.")]
+ChunkerName = Annotated[str | None, typer.Option("--chunker", help="syntax or lines.")]
+RetrieverName = Annotated[
+    str | None, typer.Option("--retriever", help="bm25, dense or hybrid.")
+]
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show log and tracebacks; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Compare code language models side by side: generate, summarize and translate code."""
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show machine, GPU, toolchains, keys present, packages, caches, models and corpora."""
+    from workbench.doctor import examine
+    from workbench.terminal import show_doctor
+
+    facts = examine()
+    _print_json(facts) if as_json else show_doctor(facts)
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """List what can answer and embed here; `models pull NAME` gets weights."""
+    if context.invoked_subcommand is None:
+        models_list(as_json)
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """List backends and embedders with what each needs and whether it is here."""
+    from workbench.doctor import menu
+    from workbench.terminal import show_menu
+
+    rows = menu()
+    _print_json([asdict(row) for row in rows]) if as_json else show_menu(rows)
+
+
+@models_app.command("pull")
+def models_pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Short names.")],
+    as_json: Json = False,
+) -> None:
+    """Get the weights of one or more models, checked against their official sha256."""
+    from workbench.weights import pull
+
+    paths = {}
+    for name in names:
+        paths[name] = str(pull(name))
+        if not as_json:
+            typer.echo(f"{name}: {paths[name]}")
+    if as_json:
+        _print_json(paths)
+
+
+@app.command()
+def crawl(
+    name: Annotated[str, typer.Argument(help="A manifest (python-stdlib) or a name of your own.")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="stdlib, folder:PATH")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Crawl code into a corpus."""
+    from workbench import api
+
+    report = api.crawl(name, *(sources or ())).report()
+    _print_json(report.as_dict()) if as_json else typer.echo(str(report))
+
+
+@app.command()
+def index(
+    corpus: str,
+    embedder: EmbedderName = None,
+    chunker: ChunkerName = None,
+    as_json: Json = False,
+) -> None:
+    """Chunk, embed and index a corpus; what is unchanged is not embedded again."""
+    from workbench import api
+
+    built = api.index(corpus, **_given(embedder=embedder, chunker=chunker))
+    _print_json(asdict(built.info)) if as_json else typer.echo(str(built.info))
+
+
+@app.command()
+def search(
+    corpus: str,
+    query: str,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many hits.")] = 5,
+    retriever: RetrieverName = None,
+    embedder: EmbedderName = None,
+    chunker: ChunkerName = None,
+    as_json: Json = False,
+) -> None:
+    """Search an indexed corpus."""
+    from workbench import api
+    from workbench.terminal import show_hits
+
+    named = _given(retriever=retriever, embedder=embedder, chunker=chunker)
+    hits = api.search(corpus, query, k=k, **named)
+    _print_json([asdict(hit) for hit in hits]) if as_json else show_hits(hits)
+
+
+@app.command()
+def ask(
+    text: Annotated[str, typer.Argument(metavar="[PROMPT]", help="'-' reads it from stdin.")] = "",
+    task: Annotated[
+        str, typer.Option("--task", help="generate, summarize or translate.")
+    ] = "generate",
+    backend: Annotated[
+        list[str] | None, typer.Option("--backend", "-b", help="Repeat for more columns.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option("--file", "-f", help="A code file; repeatable.")
+    ] = None,
+    source: Annotated[str | None, typer.Option("--from", help="Language of the code.")] = None,
+    target: Annotated[str | None, typer.Option("--to", help="Language wanted.")] = None,
+    audience: Annotated[str | None, typer.Option(help="Whom a summary is for.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Search this corpus for sources.")] = None,
+    retriever: RetrieverName = None,
+    embedder: EmbedderName = None,
+    chunker: ChunkerName = None,
+    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many hits.")] = None,
+    with_and_without: Annotated[
+        bool, typer.Option(help="Two columns a backend: with the corpus and without.")
+    ] = False,
+    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+    temperature: Annotated[float | None, typer.Option(min=0)] = None,
+    top_p: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask several backends side by side."""
+    from workbench import api
+    from workbench.spec import DEFAULT_BACKEND, RunSpec, panes, read_source
+
+    if with_and_without and corpus is None:
+        raise BadInput("--with-and-without needs a corpus.", "Name one: --corpus python-stdlib")
+    sampling = _given(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+    spec = RunSpec(
+        task=task,  # type: ignore[arg-type]  # RunSpec.check names the right ones
+        text=sys.stdin.read() if text == "-" else text,
+        files=tuple(read_source(path) for path in file or ()),
+        language=source,
+        target_language=target,
+        audience=audience,
+        panes=panes(backend or [DEFAULT_BACKEND], with_and_without),
+        corpus=corpus,
+        params=tuple(sampling.items()),
+    )
+    named = _given(retriever=retriever, embedder=embedder, chunker=chunker, k=k)
+    comparison = _answer(replace(spec, **named), quiet=as_json)
+    if as_json:
+        typer.echo(comparison.to_json())
+    if any(column.error for column in comparison):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    auth: Annotated[str | None, typer.Option(help="USER:PASSWORD to ask for.")] = None,
+    share: Annotated[bool, typer.Option(help="Open a public Gradio link.")] = False,
+) -> None:
+    """Open the workbench in the browser."""
+    from workbench.registry import require
+
+    require("gradio", "The UI", "ui")
+    from workbench.ui import launch
+
+    launch(host=host, port=port, auth=auth, share=share)
+
+
+def _answer(spec: RunSpec, *, quiet: bool) -> Comparison:
+    from workbench import api
+    from workbench.terminal import show_comparison, watch_live
+
+    if quiet:
+        return api.watch(api.stream(spec))
+    if sys.stdout.isatty():
+        return watch_live(api.stream(spec))
+    comparison = api.watch(api.stream(spec))
+    show_comparison(comparison)
+    return comparison
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Keep the options that were given, so that the verb's own defaults hold for the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+def main() -> None:
+    """Run a command; an error is one line on stderr and exit code 1 or 2."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    if debug:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        sys.exit(130)
+    except typer.Abort:
+        sys.exit(130)
+    except (WorkbenchError, typer.TyperException) as error:
+        if debug:
+            raise
+        line = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        if line.strip():
+            typer.echo(f"Error: {' '.join(line.split())}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        typer.echo(f"Error: {cause} (a bug; --debug shows where)", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,319 @@
+"""Names and numbers <-> objects: what is asked for, and the solvers that will answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.agents import Direct
+from workbench.backends import check_backend, load_backend
+from workbench.corpus import load_chunker, open_corpus
+from workbench.errors import BadInput, UnknownName
+from workbench.languages import language, language_of_path
+from workbench.retrieval import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_RETRIEVER,
+    RETRIEVERS,
+    Index,
+    open_index,
+)
+from workbench.settings import settings
+from workbench.tasks import TASKS, load_task
+from workbench.types import Loading, Question, Retriever, SamplingParams, SourceFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from workbench.types import Backend, Event, Hit, Solver, TaskName
+
+DEFAULT_BACKEND = "llama-cpp/qwen2.5-coder-0.5b"
+DEFAULT_CHUNKER = "syntax"
+DEFAULT_K = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """One column of a comparison: a backend, and whether it is given the corpus's hits."""
+
+    backend: str
+    retrieve: bool = True
+
+
+def panes(backends: Sequence[str], with_and_without: bool = False) -> tuple[Pane, ...]:
+    """Return a pane a backend, or two: with the corpus's hits and without."""
+    if not with_and_without:
+        return tuple(Pane(name) for name in backends)
+    return tuple(Pane(name, retrieve) for name in backends for retrieve in (True, False))
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What one comparison is made of, in names and numbers alone.
+
+    ``params`` are sampling parameters that override the task's own. ``check`` finds what is wrong
+    before anything is loaded; ``solvers`` are cheap, too: each loads its backend when it starts.
+    """
+
+    task: TaskName = "generate"
+    text: str = ""
+    files: tuple[SourceFile, ...] = ()
+    language: str | None = None
+    target_language: str | None = None
+    audience: str | None = None
+    panes: tuple[Pane, ...] = (Pane(DEFAULT_BACKEND),)
+    corpus: str | None = None
+    embedder: str = DEFAULT_EMBEDDER
+    chunker: str = DEFAULT_CHUNKER
+    retriever: str = DEFAULT_RETRIEVER
+    k: int = DEFAULT_K
+    params: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that two equal specs share."""
+        canonical = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def question(self) -> Question:
+        """Return the question, with the languages' own names and the code's language filled in.
+
+        Raises:
+            BadInput: a text or file is too large, there are too many files, or nothing is asked.
+            UnknownName: a task or language is not known.
+        """
+        if self.task not in TASKS:
+            raise UnknownName("task", self.task, [entry.name for entry in TASKS])
+        _check_size(self.text, self.files)
+        said = self.language or next((file.language for file in self.files if file.language), None)
+        target = self.target_language
+        if self.task == "generate":
+            target = target or said or "python"
+        asked = Question(
+            id="",
+            task=self.task,
+            text=self.text,
+            language=language(said).name if said else None,
+            target_language=language(target).name if target else None,
+            audience=self.audience,
+            files=self.files,
+        )
+        canonical = json.dumps(asdict(asked), sort_keys=True)
+        return replace(asked, id=hashlib.sha256(canonical.encode()).hexdigest()[:16])
+
+    def check(self) -> None:
+        """Find what is wrong with the names and numbers before anything is loaded.
+
+        Raises:
+            BadInput: or one of its kinds, with the nearest right name where one is wrong.
+        """
+        question = self.question()
+        load_task(self.task).render(question, ())
+        for pane in self.panes:
+            check_backend(pane.backend)
+        self.sampling(load_task(self.task).params)
+        if self.corpus is not None:
+            if self.k < 1:
+                raise BadInput(f"k is {self.k}.", "Ask for at least one hit: --k 4")
+            if self.retriever not in RETRIEVERS:
+                raise UnknownName("retriever", self.retriever, RETRIEVERS)
+            open_corpus(self.corpus)
+
+    def sampling(self, defaults: SamplingParams) -> SamplingParams:
+        """Return the task's default sampling parameters with this spec's own on top.
+
+        Raises:
+            BadInput: a parameter is unknown or out of its range.
+        """
+        known = [field.name for field in fields(SamplingParams)]
+        for name, _ in self.params:
+            if name not in known:
+                raise UnknownName("sampling parameter", name, known)
+        params = replace(defaults, **dict(self.params))
+        if params.max_tokens < 1 or params.temperature < 0 or not 0 < params.top_p <= 1:
+            raise BadInput(
+                f"Sampling with max_tokens={params.max_tokens}, temperature={params.temperature},"
+                f" top_p={params.top_p} cannot be done.",
+                "Take max_tokens >= 1, temperature >= 0 and 0 < top_p <= 1.",
+            )
+        return params
+
+    def corpus_retriever(self) -> Retriever | None:
+        """Return what searches the corpus, None where no corpus is asked for."""
+        if self.corpus is None:
+            return None
+        return CorpusRetriever(self.corpus, self.embedder, self.chunker, self.retriever)
+
+    def solvers(self) -> list[Solver]:
+        """Return one solver a pane. Panes that search share one search."""
+        retriever = self.corpus_retriever()
+        made: list[Solver] = []
+        for pane in self.panes:
+            searched = retriever if pane.retrieve else None
+            name = pane.backend
+            if self.corpus is not None and not pane.retrieve:
+                name += " without corpus"
+            made.append(
+                solver(pane.backend, retriever=searched, k=self.k, name=name, **dict(self.params))
+            )
+        return with_unique_names(made)
+
+
+def solver(
+    backend: str | Backend,
+    *,
+    retriever: Retriever | None = None,
+    k: int = DEFAULT_K,
+    name: str | None = None,
+    **params: Any,
+) -> Solver:
+    """Return a solver that asks ``backend`` directly, with the retriever's ``k`` best hits.
+
+    A backend given by name is loaded when the solver first works, so that a slow or broken one
+    holds up its own column alone. ``params`` are those of SamplingParams; what is not given comes
+    from the task.
+
+    Raises:
+        BadInput: the backend's or a parameter's name is unknown.
+    """
+    RunSpec(params=tuple(params.items())).sampling(SamplingParams())
+    if isinstance(backend, str):
+        check_backend(backend)
+        return NamedSolver(backend, name or backend, retriever, k, params)
+    return Direct(
+        backend,
+        load_task,
+        name=name or getattr(backend, "name", type(backend).__name__),
+        retriever=retriever,
+        k=k,
+        overrides=params,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSolver:
+    """A direct solver whose backend is loaded by its name when it is first asked."""
+
+    backend: str
+    name: str
+    retriever: Retriever | None
+    k: int
+    params: Mapping[str, Any]
+
+    def stream(self, question: Question) -> Iterator[Event]:
+        """Load the backend, then answer."""
+        yield Loading(self.backend)
+        direct = Direct(
+            load_backend(self.backend),
+            load_task,
+            name=self.name,
+            retriever=self.retriever,
+            k=self.k,
+            overrides=self.params,
+        )
+        yield from direct.stream(question)
+
+
+class CorpusRetriever:
+    """A corpus's index, opened when it is first searched; equal searches run once."""
+
+    def __init__(self, corpus: str, embedder: str, chunker: str, mode: str) -> None:
+        self._names = (corpus, embedder, chunker)
+        self._mode = mode
+        self._lock = threading.Lock()
+        self._index: Index | None = None
+        self._found: dict[tuple[str, int], list[Hit]] = {}
+
+    def search(self, query: str, k: int) -> list[Hit]:
+        """Return the ``k`` best hits.
+
+        Raises:
+            MissingCorpus: the corpus was not crawled, or not indexed so.
+        """
+        with self._lock:
+            if self._index is None:
+                self._index = open_corpus_index(*self._names)
+            if (query, k) not in self._found:
+                self._found[query, k] = self._index.retriever(self._mode).search(query, k)
+            return self._found[query, k]
+
+
+def open_corpus_index(corpus: str, embedder: str, chunker: str) -> Index:
+    """Open the index of a corpus as it stands now.
+
+    Raises:
+        MissingCorpus: the corpus was not crawled, or not indexed with these two; says how to.
+    """
+    opened = open_corpus(corpus)
+    return open_index(
+        corpus,
+        embedder,
+        corpus_digest=opened.digest,
+        chunker_fingerprint=load_chunker(chunker).fingerprint,
+    )
+
+
+def with_unique_names(solvers: Sequence[Solver]) -> list[Solver]:
+    """Number the solvers that share a name, so that each has a column of its own."""
+    seen: dict[str, int] = {}
+    unique: list[Solver] = []
+    for one in solvers:
+        count = seen[one.name] = seen.get(one.name, 0) + 1
+        unique.append(one if count == 1 else _Renamed(f"{one.name} #{count}", one))
+    return unique
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    name: str
+    solver: Solver
+
+    def stream(self, question: Question) -> Iterator[Event]:
+        return self.solver.stream(question)
+
+
+def read_source(path: str | Path) -> SourceFile:
+    """Read a code file that the person asking hands in.
+
+    Raises:
+        BadInput: there is no such file, it is too large, or it is no text.
+    """
+    file = Path(path)
+    limit = settings().max_upload_bytes
+    try:
+        size = file.stat().st_size
+        if size > limit:
+            raise BadInput(
+                f"{file.name} has {size:,} bytes; {limit:,} are the most.",
+                "Hand in a part of it, or raise WORKBENCH_MAX_UPLOAD_BYTES.",
+            )
+        raw = file.read_bytes()
+    except OSError as error:
+        cause = error.strerror or type(error).__name__
+        raise BadInput(f"{file} cannot be read: {cause}.", "Check the path.") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = ""
+    if "\0" in text or (raw and not text):
+        raise BadInput(f"{file.name} is not a UTF-8 text file.", "Hand in source code.")
+    found = language_of_path(file.name)
+    return SourceFile(file.name, text, found.name if found else None)
+
+
+def _check_size(text: str, files: Sequence[SourceFile]) -> None:
+    limits = settings()
+    if len(text) > limits.max_prompt_characters:
+        raise BadInput(
+            f"The prompt has {len(text):,} characters; {limits.max_prompt_characters:,} are the"
+            " most.",
+            "Shorten it, or raise WORKBENCH_MAX_PROMPT_CHARACTERS.",
+        )
+    if len(files) > limits.max_upload_files:
+        raise BadInput(
+            f"{len(files)} files were handed in; {limits.max_upload_files} are the most.",
+            "Hand in fewer, or raise WORKBENCH_MAX_UPLOAD_FILES.",
+        )
