@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from workbench.registry import Registry
+from workbench.agents.direct import Direct
 
-AGENTS = Registry("agent")
-AGENTS.add("direct", "workbench.agents.direct:Direct", "One prompt, one completion.")
+__all__ = ["Direct"]
