@@ -25,6 +25,12 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="Never use the network; what is missing is an error.")
     threads: int | None = Field(None, description="CPU threads for local models; None: all cores.")
     context_length: int = Field(8192, description="Tokens of context that local models get.")
+    device: str | None = Field(None, description="Where PyTorch runs: cuda, mps or cpu; None: best.")
+    dtype: str | None = Field(None, description="PyTorch's number type, as bfloat16; None: best.")
+    token_timeout: float = Field(
+        120.0, description="Seconds that a server may be silent before its answer has failed."
+    )
+    debug: bool = Field(False, description="Let native libraries write their logs to stderr.")
     max_upload_bytes: int = Field(1_000_000, description="Largest file that may be handed in.")
     max_upload_files: int = Field(20, description="Most files that may be handed in at once.")
     max_prompt_characters: int = Field(100_000, description="Longest text that may be typed in.")
