@@ -1,0 +1,231 @@
+"""Cut documents along their syntax: functions, classes, and what stands between them.
+
+Every row of a document belongs to the innermost definition around it, and every run of rows that
+belong to the same one is a span: so no line is lost or doubled, whatever the parser made of the
+text. Spans that are too long are cut at statement borders, tiny neighbours are joined.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, groupby
+
+from tree_sitter import Node
+
+from workbench.corpus.grammar import Outline, has_grammar, outline
+from workbench.corpus.windows import MAX_CHARACTERS, Limits, LineChunker, Lines
+from workbench.types import Chunk, Document
+
+VERSION = 1
+MAX_LINES = 80
+MAX_DEPTH = 30
+"""Classes nested deeper than this are not cut further."""
+SMALL_CLASS_LINES = 24
+"""A class of so few lines stays whole."""
+TINY_LINES = 6
+"""Neighbours of at most so many lines are joined, until there are ``JOINED_LINES``."""
+JOINED_LINES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows ``start`` to ``end`` (excluded) that make one chunk.
+
+    ``scope`` is the symbol of the class around them, None at the top of the file; it names what
+    neighbours that are joined have in common.
+    """
+
+    start: int
+    end: int
+    symbol: str | None
+    scope: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Owner:
+    """The definition that a row belongs to; ``divisible`` if what it nests owns its own rows."""
+
+    start: int
+    end_byte: float
+    symbol: str | None
+    scope: str | None
+    divisible: bool
+
+
+_FILE = _Owner(start=-1, end_byte=math.inf, symbol=None, scope=None, divisible=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SyntaxChunker:
+    """Cuts functions, methods, classes and module heads; falls back to windows of lines.
+
+    ``characters`` and ``lines`` are the most that a chunk holds; a single longer line is kept.
+    """
+
+    characters: int = MAX_CHARACTERS
+    lines: int = MAX_LINES
+
+    @property
+    def fingerprint(self) -> str:
+        """Identify the chunker, its settings and its version."""
+        return f"syntax|{self.characters}c|{self.lines}l|v{VERSION}"
+
+    def chunk(self, document: Document) -> list[Chunk]:
+        """Cut a document into chunks that together hold each non-blank line once.
+
+        Where no grammar knows the language, the windows of ``LineChunker`` stand in, which
+        overlap.
+        """
+        if document.language is None or not has_grammar(document.language):
+            return LineChunker(characters=self.characters).chunk(document)
+        limits = Limits(self.characters, self.lines)
+        lines = Lines(document)
+        parsed = outline(document.text, document.language)
+        spans = [
+            piece
+            for span in _spans(lines, _owners(lines, limits, parsed))
+            for piece in _cut(lines, limits, parsed.root, span)
+        ]
+        return [
+            lines.chunk(span.start, span.end, span.symbol) for span in _join(lines, limits, spans)
+        ]
+
+
+def _owners(lines: Lines, limits: Limits, parsed: Outline) -> list[_Owner]:
+    """Return for each row the innermost definition that it belongs to."""
+    owners = [_FILE] * len(lines)
+    stack = [_FILE]
+    for definition in parsed.definitions:
+        while definition.node.start_byte >= stack[-1].end_byte:
+            stack.pop()
+        parent = stack[-1]
+        if not parent.divisible:
+            continue
+        start, end = max(definition.start, parent.start), min(definition.end, len(lines))
+        # A row that two siblings share belongs to the first.
+        while start < end and owners[start] is not parent:
+            start += 1
+        while start - 1 > parent.start and start - 1 in parsed.comment_rows:
+            if owners[start - 1] is not parent:
+                break
+            start -= 1
+        owner = _Owner(
+            start=start,
+            end_byte=definition.node.end_byte,
+            symbol=f"{parent.symbol}.{definition.name}" if parent.symbol else definition.name,
+            scope=parent.symbol,
+            divisible=definition.is_class
+            and len(stack) <= MAX_DEPTH
+            and (end - start > SMALL_CLASS_LINES or not limits.hold(lines, start, end)),
+        )
+        owners[start:end] = [owner] * max(0, end - start)
+        stack.append(owner)
+    return owners
+
+
+def _spans(lines: Lines, owners: Sequence[_Owner]) -> Iterator[Span]:
+    """Yield the runs of rows with one owner, without blank rows at their ends."""
+    row = 0
+    for owner, run in groupby(owners):
+        first, row = row, row + sum(1 for _ in run)
+        start, end = lines.trim(first, row)
+        if start < end:
+            # What remains of a divided class is in the same scope as its methods.
+            scope = owner.symbol if owner.divisible else owner.scope
+            yield Span(start, end, owner.symbol, scope)
+
+
+def _cut(lines: Lines, limits: Limits, root: Node, span: Span) -> Iterator[Span]:
+    """Yield a span, in pieces that end at statement borders where it is too long."""
+    start, end = span.start, span.end
+    if limits.hold(lines, start, end):
+        yield span
+        return
+    depths = _borders(lines, limits, root, start, end)
+    rows = sorted(depths)
+    while start < end:
+        stop = _stop(lines, limits, depths, rows, start, end)
+        first, last = lines.trim(start, stop)
+        if first < last:
+            yield replace(span, start=first, end=last)
+        start = stop
+
+
+def _stop(
+    lines: Lines, limits: Limits, depths: dict[int, int], rows: list[int], start: int, end: int
+) -> int:
+    """Return where the piece that begins at ``start`` best ends.
+
+    That is the outermost border in the second half of what fits; among several, the one that
+    leaves pieces of like size. Without any (in prose, or a table), a blank line does.
+    """
+    reach = start + 1
+    while reach < end and limits.hold(lines, start, reach + 1):
+        reach += 1
+    if reach == end:
+        return end
+    size = lines.characters(start, end)
+    ideal = size / max(math.ceil(size / limits.characters), math.ceil((end - start) / limits.lines))
+    half = start + (reach - start) // 2
+    choice = rows[bisect.bisect_right(rows, half) : bisect.bisect_right(rows, reach)]
+    if choice:
+        return min(choice, key=lambda row: (depths[row], abs(lines.characters(start, row) - ideal)))
+    return min(
+        range(half + 1, reach + 1),
+        key=lambda row: (not lines.blank[row - 1], abs(lines.characters(start, row) - ideal)),
+    )
+
+
+def _borders(lines: Lines, limits: Limits, root: Node, start: int, end: int) -> dict[int, int]:
+    """Map each row at which a statement starts to its depth; what fits whole is not entered."""
+    depths: dict[int, int] = {}
+    level = [root]
+    for depth in count():
+        if not level:
+            return depths
+        deeper = []
+        for node in level:
+            comment_end = -1
+            for child in node.named_children:
+                first, last = child.start_point[0], child.end_point[0]
+                if last < start or first >= end:
+                    continue
+                # A comment stays with the statement that it stands above.
+                if start < first and comment_end != first - 1:
+                    depths.setdefault(first, depth)
+                comment_end = last if "comment" in child.type else -1
+                if first < start or last >= end or not limits.hold(lines, first, last + 1):
+                    deeper.append(child)
+        level = deeper
+    raise AssertionError("unreachable")
+
+
+def _join(lines: Lines, limits: Limits, spans: Sequence[Span]) -> Iterator[Span]:
+    """Yield the spans, neighbours in one scope joined while they are tiny."""
+    group: Span | None = None
+    for span in spans:
+        if group is not None and _joinable(lines, limits, group, span):
+            symbol = group.symbol if group.symbol == span.symbol else group.scope
+            group = Span(group.start, span.end, symbol, group.scope)
+            continue
+        if group is not None:
+            yield group
+        group = span
+    if group is not None:
+        yield group
+
+
+def _joinable(lines: Lines, limits: Limits, group: Span, span: Span) -> bool:
+    """Return True where both are tiny (a group ends in a tiny one) and fit into one small chunk.
+
+    Functions at the top of a file stay alone: joined, they would lose their names.
+    """
+    if group.scope != span.scope or span.end - group.start > JOINED_LINES:
+        return False
+    if group.scope is None and None not in (group.symbol, span.symbol):
+        return False
+    tiny = span.end - span.start <= TINY_LINES
+    return tiny and limits.hold(lines, group.start, span.end)
