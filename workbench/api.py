@@ -28,7 +28,7 @@ from workbench.store import Store
 from workbench.types import Result, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from workbench.corpus import Corpus
@@ -60,7 +60,7 @@ def index(
         InUse: another process is indexing it.
     """
     opened = corpora.open_corpus(corpus) if isinstance(corpus, str) else corpus
-    cutter = corpora.load_chunker(chunker)
+    cutter = corpora.make_chunker(chunker)
     return retrieval.build_index(
         opened.name,
         lambda: corpora.chunk_corpus(opened, cutter),
@@ -148,20 +148,21 @@ def ask(
     corpus: str | None = None,
     retriever: Retriever | None = None,
     k: int = DEFAULT_K,
+    show: Callable[[Iterator[Comparison]], Comparison] | None = None,
     **params: Any,
 ) -> Comparison:
     """Ask several backends side by side and return their answers as a Comparison.
 
     ``corpus`` names an indexed corpus to search with the default retriever; ``retriever`` is any
     object with ``search(query, k)``, such as an Index. ``solvers`` stand beside the backends.
-    ``params`` are sampling parameters. A backend that fails fills its own column with the cause.
+    ``show`` runs the stream and returns its last comparison: ``watch``, a progress bar, where
+    nothing is said; ``workbench.notebook.live`` shows the columns while they fill. ``params`` are
+    sampling parameters. A backend that fails fills its own column with the cause.
 
     Raises:
         BadInput: something asked for is wrong or unknown; no backend was called.
     """
-    handed_in = tuple(
-        file if isinstance(file, SourceFile) else read_source(file) for file in files
-    )
+    handed_in = tuple(file if isinstance(file, SourceFile) else read_source(file) for file in files)
     named = tuple(Pane(one) for one in backends if isinstance(one, str))
     spec = RunSpec(
         task=task,
@@ -179,7 +180,7 @@ def ask(
     searched = retriever or spec.corpus_retriever()
     made = [solver(one, retriever=searched, k=k, **params) for one in backends]
     together = with_unique_names([*made, *solvers])
-    return watch(stream_solvers(spec.question(), together, asdict(spec)))
+    return (show or watch)(stream_solvers(spec.question(), together, asdict(spec)))
 
 
 def watch(comparisons: Iterator[Comparison]) -> Comparison:

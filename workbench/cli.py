@@ -32,9 +32,7 @@ app.add_typer(models_app, name="models")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 EmbedderName = Annotated[str | None, typer.Option("--embedder", help="Default: see README.")]
 ChunkerName = Annotated[str | None, typer.Option("--chunker", help="syntax or lines.")]
-RetrieverName = Annotated[
-    str | None, typer.Option("--retriever", help="bm25, dense or hybrid.")
-]
+RetrieverName = Annotated[str | None, typer.Option("--retriever", help="bm25, dense or hybrid.")]
 
 
 @app.callback()

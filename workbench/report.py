@@ -64,7 +64,8 @@ def code_html(code: str, language: str | None) -> str:
     options = {"startinline": True} if known and known.name == "php" and "<?" not in code else {}
     options |= {"stripnl": False, "ensurenl": False}
     lexer = get_lexer_by_name(known.lexer, **options) if known else TextLexer(**options)
-    return f"<pre>{highlight(code, lexer, HtmlFormatter(nowrap=True))}</pre>"
+    lines = highlight(code, lexer, HtmlFormatter(nowrap=True)).removesuffix("\n")
+    return f"<pre>{lines}</pre>"
 
 
 def answer_html(answer: Answer) -> str:

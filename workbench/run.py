@@ -7,7 +7,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from workbench.cancel import cancelled_by
+from workbench.cancel import cancelled, cancelled_by
 from workbench.errors import WorkbenchError
 from workbench.types import Failed, Update
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # Tokens that a solver may be ahead of a slow reader; beyond, it waits as a pipe would.
 _AHEAD = 256
+# Seconds after which a reader that waits for a silent model looks at ``cancelled()``.
+_LOOK = 0.2
 
 
 def side_by_side(question: Question, solvers: Sequence[Solver]) -> Iterator[Update]:
@@ -27,7 +29,8 @@ def side_by_side(question: Question, solvers: Sequence[Solver]) -> Iterator[Upda
 
     The last update of each solver is Answered or Failed: an error fills its own column and the
     others go on. Closing the generator stops every solver; it does not wait for one that sits in
-    foreign code, which ends at its next event or look at ``cancelled()``.
+    foreign code, which ends at its next event or look at ``cancelled()``. Where the reader's own
+    thread is ``cancelled()``, the generator ends by itself, though no event came.
 
     Raises:
         ValueError: two solvers have the same name, so their columns could not be told apart.
@@ -43,8 +46,11 @@ def side_by_side(question: Question, solvers: Sequence[Solver]) -> Iterator[Upda
         ).start()
     running = len(solvers)
     try:
-        while running:
-            update = updates.get()
+        while running and not cancelled():
+            try:
+                update = updates.get(timeout=_LOOK)
+            except queue.Empty:
+                continue
             if update is None:
                 running -= 1
             else:

@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="Never use the network; what is missing is an error.")
     threads: int | None = Field(None, description="CPU threads for local models; None: all cores.")
     context_length: int = Field(8192, description="Tokens of context that local models get.")
-    device: str | None = Field(None, description="Where PyTorch runs: cuda, mps or cpu; None: best.")
+    device: str | None = Field(
+        None, description="Where PyTorch runs: cuda, mps or cpu; None: best."
+    )
     dtype: str | None = Field(None, description="PyTorch's number type, as bfloat16; None: best.")
     token_timeout: float = Field(
         120.0, description="Seconds that a server may be silent before its answer has failed."

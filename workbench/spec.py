@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.agents import Direct
 from workbench.backends import check_backend, load_backend
-from workbench.corpus import load_chunker, open_corpus
+from workbench.corpus import make_chunker, open_corpus
 from workbench.errors import BadInput, UnknownName
 from workbench.languages import language, language_of_path
 from workbench.retrieval import (
@@ -252,7 +252,7 @@ def open_corpus_index(corpus: str, embedder: str, chunker: str) -> Index:
         corpus,
         embedder,
         corpus_digest=opened.digest,
-        chunker_fingerprint=load_chunker(chunker).fingerprint,
+        chunker_fingerprint=make_chunker(chunker).fingerprint,
     )
 
 

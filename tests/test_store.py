@@ -1,0 +1,86 @@
+"""The run store: what went in comes out, also after a kill and from many threads."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import UnknownName
+from workbench.store import Store
+from workbench.types import (
+    Answer,
+    Chunk,
+    Completion,
+    Hit,
+    Message,
+    Prompt,
+    Question,
+    Result,
+    SourceFile,
+    Step,
+)
+
+CHUNK = Chunk("1", "def f(): ...", "a/b.py", 3, 4, "python", "f", "folder:x", "MIT")
+HIT = Hit(CHUNK, 0.25, 1)
+PROMPT = Prompt(
+    (Message("system", "You are «kind»."), Message("user", "\\0 {}")), "t", (HIT,), (HIT,)
+)
+COMPLETION = Completion("```\nx\n```", 12, 3, 0.5, 0.1, "stop", "model", ("seed",))
+ANSWER = Answer("x", "```\nx\n```", "python", "fenced", (HIT,), (HIT,), (Step(PROMPT, COMPLETION),))
+QUESTION = Question("q1", "translate", "", "python", "java", None, (SourceFile("a.py", "é\u2028"),))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "new" / "runs.sqlite")
+
+
+def test_results_come_back_equal(store: Store) -> None:
+    run = store.start({"task": "translate"}, {"python": "3"})
+    done = Result("a", "q1", 0, ANSWER)
+    failed = Result("b", "q1", 0, None, error="The server refused.")
+    store.add(run, QUESTION, done)
+    store.add(run, QUESTION, failed)
+    assert list(store.results(run)) == [(QUESTION, done), (QUESTION, failed)]
+    assert store.runs()[0].spec == {"task": "translate"}
+
+
+def test_reading_creates_nothing(store: Store) -> None:
+    assert store.runs() == []
+    with pytest.raises(UnknownName):
+        list(store.results("x"))
+    assert not store.path.parent.exists()
+
+
+def test_an_unknown_run_offers_the_nearest(store: Store) -> None:
+    run = store.start({}, {})
+    with pytest.raises(UnknownName, match=run):
+        list(store.results(run[:-1]))
+
+
+def test_many_threads_lose_nothing(store: Store) -> None:
+    run = store.start({}, {})
+    results = [Result(f"s{i}", "q1", 0, ANSWER) for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda result: store.add(run, QUESTION, result), results))
+    assert {result.solver for _, result in store.results(run)} == {f"s{i}" for i in range(40)}
+
+
+def test_what_was_added_survives_kill(store: Store) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from workbench.store import Store;"
+        "from workbench.types import Question, Result;"
+        "store = Store(Path(sys.argv[1])); run = store.start({}, {});"
+        "store.add(run, Question('q', 'generate', 'x'), Result('s', 'q', 0, None, error='e'));"
+        "print(run, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store.path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert [result.error for _, result in store.results(done.stdout.strip())] == ["e"]

@@ -1,0 +1,35 @@
+"""The notebook face: columns that fill while you watch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from IPython.display import DisplayHandle, display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workbench.comparison import Comparison
+
+# Each redraw sends the whole HTML to the browser; a few times a second is what eyes need.
+_REDRAWS_A_SECOND = 5
+
+
+def live(comparisons: Iterator[Comparison]) -> Comparison:
+    """Show the columns while they fill and return the finished comparison.
+
+    Pass it on: ``wb.ask(..., show=live)``. Interrupting the kernel stops the models; what came is
+    shown and stored.
+    """
+    handle: DisplayHandle | None = None
+    comparison: Comparison | None = None
+    drawn = 0.0
+    for comparison in comparisons:
+        if handle is None:
+            handle = display(comparison, display_id=True)
+        elif time.monotonic() - drawn > 1 / _REDRAWS_A_SECOND or comparison.finished:
+            handle.update(comparison)
+            drawn = time.monotonic()
+    assert comparison is not None, "a stream yields at least once"
+    return comparison
