@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.report import answer_html, sources_html, style, unified_diff
+from workbench.report import answer_html, diff_html, sources_html, style, unified_diff
 from workbench.types import (
     Answer,
     Answered,
@@ -50,6 +50,11 @@ class Column:
         if self.answer is None or not self.answer.steps:
             return None
         return self.answer.steps[-1].completion
+
+    @property
+    def best_text(self) -> str:
+        """The extracted answer, or the raw text as far as it came where there is none."""
+        return self.answer.text if self.answer else self.text
 
     @property
     def finished(self) -> bool:
@@ -134,11 +139,11 @@ class Comparison:
 
     def diff(self, a: str, b: str) -> str:
         """Return the unified diff from solver ``a``'s answer to solver ``b``'s, "" where equal."""
-        return unified_diff(self._answer(a), self._answer(b), a, b)
+        return unified_diff(self[a].best_text, self[b].best_text, a, b)
 
-    def _answer(self, solver: str) -> str:
-        column = self[solver]
-        return column.answer.text if column.answer else column.text
+    def diff_html(self, a: str, b: str) -> str:
+        """Return the coloured diff from ``a``'s answer to ``b``'s. Needs ``style()``."""
+        return diff_html(self[a].best_text, self[b].best_text, a, b)
 
     @property
     def df(self) -> pd.DataFrame:
@@ -240,8 +245,8 @@ def status_line(column: Column) -> str:
     return _DOING[column.status] + doing
 
 
-def column_html(column: Column) -> str:
-    """Return one column: head, figures, answer or error, sources to unfold. Needs ``style()``."""
+def body_html(column: Column) -> str:
+    """Return a column's answer, or what came of it so far, and its error. Needs ``style()``."""
     if column.answer is not None:
         body = answer_html(column.answer)
     elif column.text:
@@ -250,11 +255,16 @@ def column_html(column: Column) -> str:
         body = ""
     if column.error:
         body += f"<div class='wb-error'>{html.escape(column.error)}</div>"
+    return f"<div class='wb-body'>{body}</div>"
+
+
+def column_html(column: Column) -> str:
+    """Return one column: head, figures, answer or error, sources to unfold. Needs ``style()``."""
     return (
         "<div class='wb wb-column'>"
         f"<div class='wb-head'><span>{html.escape(column.solver)}</span>"
         f"<span class='wb-figures'>{html.escape(status_line(column))}</span></div>"
-        f"<div class='wb-body'>{body}</div>{sources_html(column.hits, column.left_out)}</div>"
+        f"{body_html(column)}{sources_html(column.hits, column.left_out)}</div>"
     )
 
 
