@@ -8,7 +8,7 @@ import io
 import os
 import tokenize
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.errors import BadInput
@@ -34,9 +34,6 @@ VENDORED = frozenset(
     }
 )
 
-Exclude = Callable[[str, bool], str | None]
-"""Maps a path relative to the root, and whether it is a folder, to a reason to skip it."""
-
 
 class Skip(Exception):
     """A file is left out; the message is the reason under which it is counted."""
@@ -59,7 +56,6 @@ class Folder:
         license: str | None = None,
         source: str | None = None,
         revision: str | None = None,
-        exclude: Exclude | None = None,
     ) -> None:
         """Point at ``path``.
 
@@ -77,7 +73,6 @@ class Folder:
         self.skipped: Counter[str] = Counter()
         self._license = license
         self._max_bytes = max_bytes
-        self._exclude = exclude
 
     def crawl(self) -> Iterator[Document]:
         """Yield documents, in the order of their paths' parts."""
@@ -96,12 +91,22 @@ class Folder:
                     folders.append(self._entries(Path(entry.path)))
                     continue
                 text = read_text(Path(entry.path), self._max_bytes)
-            except Skip as reason:
-                self.skipped[str(reason)] += 1
+                if (reason := self.refuse_text(path, text)) is not None:
+                    raise Skip(reason)
+            except Skip as skip:
+                self.skipped[str(skip)] += 1
             except OSError:
                 self.skipped["unreadable"] += 1
             else:
                 yield self._document(path, text)
+
+    def refuse_entry(self, path: str, is_folder: bool) -> str | None:
+        """Return a further reason to skip an entry by its name, or None; for subclasses."""
+        return None
+
+    def refuse_text(self, path: str, text: str) -> str | None:
+        """Return a further reason to skip a file by its text, or None; for subclasses."""
+        return None
 
     @staticmethod
     def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -123,7 +128,7 @@ class Folder:
             raise Skip("cache")
         if is_folder and (entry.name in VENDORED or Path(entry.path, "pyvenv.cfg").is_file()):
             raise Skip("vendored")
-        if self._exclude is not None and (reason := self._exclude(path, is_folder)):
+        if (reason := self.refuse_entry(path, is_folder)) is not None:
             raise Skip(reason)
 
     def _document(self, path: str, text: str) -> Document:

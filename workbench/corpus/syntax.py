@@ -23,11 +23,12 @@ VERSION = 1
 MAX_LINES = 80
 MAX_DEPTH = 30
 """Classes nested deeper than this are not cut further."""
-SMALL_CLASS_LINES = 24
+GAP_LINES = 4
+"""So few lines between two definitions go with one of them."""
+TINY_LINES = 10
+"""Members of a class of at most so many lines are joined, up to ``SMALL_CLASS_LINES``."""
+SMALL_CLASS_LINES = 40
 """A class of so few lines stays whole."""
-TINY_LINES = 6
-"""Neighbours of at most so many lines are joined, until there are ``JOINED_LINES``."""
-JOINED_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ class Span:
     end: int
     symbol: str | None
     scope: str | None
+    is_comment: bool
+
+    @property
+    def rows(self) -> int:
+        """Count the rows."""
+        return self.end - self.start
+
+    @property
+    def is_rest(self) -> bool:
+        """Return True for what stands around definitions, and is none."""
+        return self.symbol == self.scope
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +98,7 @@ class SyntaxChunker:
         parsed = outline(document.text, document.language)
         spans = [
             piece
-            for span in _spans(lines, _owners(lines, limits, parsed))
+            for span in _spans(lines, parsed, _owners(lines, limits, parsed))
             for piece in _cut(lines, limits, parsed.root, span)
         ]
         return [
@@ -126,16 +138,19 @@ def _owners(lines: Lines, limits: Limits, parsed: Outline) -> list[_Owner]:
     return owners
 
 
-def _spans(lines: Lines, owners: Sequence[_Owner]) -> Iterator[Span]:
+def _spans(lines: Lines, parsed: Outline, owners: Sequence[_Owner]) -> Iterator[Span]:
     """Yield the runs of rows with one owner, without blank rows at their ends."""
-    row = 0
+    rows = 0
     for owner, run in groupby(owners):
-        first, row = row, row + sum(1 for _ in run)
-        start, end = lines.trim(first, row)
+        first, rows = rows, rows + sum(1 for _ in run)
+        start, end = lines.trim(first, rows)
         if start < end:
             # What remains of a divided class is in the same scope as its methods.
             scope = owner.symbol if owner.divisible else owner.scope
-            yield Span(start, end, owner.symbol, scope)
+            is_comment = all(
+                row in parsed.comment_rows or lines.blank[row] for row in range(start, end)
+            )
+            yield Span(start, end, owner.symbol, scope, is_comment)
 
 
 def _cut(lines: Lines, limits: Limits, root: Node, span: Span) -> Iterator[Span]:
@@ -204,28 +219,38 @@ def _borders(lines: Lines, limits: Limits, root: Node, start: int, end: int) -> 
 
 
 def _join(lines: Lines, limits: Limits, spans: Sequence[Span]) -> Iterator[Span]:
-    """Yield the spans, neighbours in one scope joined while they are tiny."""
+    """Yield the spans, tiny neighbours joined."""
     group: Span | None = None
     for span in spans:
-        if group is not None and _joinable(lines, limits, group, span):
-            symbol = group.symbol if group.symbol == span.symbol else group.scope
-            group = Span(group.start, span.end, symbol, group.scope)
-            continue
-        if group is not None:
+        if group is None:
+            group = span
+        elif (joined := _joined(lines, limits, group, span)) is not None:
+            group = joined
+        else:
             yield group
-        group = span
+            group = span
     if group is not None:
         yield group
 
 
-def _joinable(lines: Lines, limits: Limits, group: Span, span: Span) -> bool:
-    """Return True where both are tiny (a group ends in a tiny one) and fit into one small chunk.
+def _joined(lines: Lines, limits: Limits, group: Span, span: Span) -> Span | None:
+    """Return both as one span where they should not stand alone, or None.
 
-    Functions at the top of a file stay alone: joined, they would lose their names.
+    A few lines of comment go to the definition after them, a few lines of code to the one before
+    them. The head of a class goes to its first member, and small members to each other; they
+    bear its name then. Functions at the top of a file would lose their names to nothing, and
+    stay alone.
     """
-    if group.scope != span.scope or span.end - group.start > JOINED_LINES:
-        return False
-    if group.scope is None and None not in (group.symbol, span.symbol):
-        return False
-    tiny = span.end - span.start <= TINY_LINES
-    return tiny and limits.hold(lines, group.start, span.end)
+    if group.scope != span.scope or not limits.hold(lines, group.start, span.end):
+        return None
+    both = replace(group, end=span.end, is_comment=group.is_comment and span.is_comment)
+    if group.is_comment and not span.is_rest and group.rows <= GAP_LINES:
+        return replace(both, symbol=span.symbol)
+    if not group.is_rest and span.is_rest and not span.is_comment and span.rows <= GAP_LINES:
+        return both
+    if group.scope is None:
+        return None
+    tiny = span.rows <= TINY_LINES and (group.is_rest or group.rows <= TINY_LINES)
+    if (group.is_rest and group.rows <= GAP_LINES) or (tiny and both.rows <= SMALL_CLASS_LINES):
+        return replace(both, symbol=group.scope)
+    return None

@@ -77,10 +77,8 @@ class Limits:
 
     def hold(self, lines: Lines, start: int, end: int) -> bool:
         """Return True where rows ``start`` to ``end`` make one chunk."""
-        return (
-            end - start <= 1
-            or end - start <= self.lines
-            and lines.characters(start, end) <= self.characters
+        return end - start <= 1 or (
+            end - start <= self.lines and lines.characters(start, end) <= self.characters
         )
 
 
