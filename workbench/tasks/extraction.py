@@ -34,6 +34,9 @@ from workbench.tasks.prose import code_runs, is_prose
 from workbench.tasks.syntax import Shape, shape
 from workbench.types import Extraction
 
+CODE_RULES = frozenset({"fence", "fence-unclosed", "raw", "prose-around", "inline", "nothing"})
+PROSE_RULES = frozenset({"prose", "prose-without-code", "fence", "nothing"})
+
 _THOUGHT = re.compile(r"\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
 _TOKEN = r"(?:<\|[\w/-]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|<(?:start|end)_of_turn>)"  # noqa: RUF001
 _LEADING = re.compile(rf"(?:\s*(?:{_TOKEN}(?:assistant|model)?|<s>))+[ \t]*\n?")
@@ -41,6 +44,9 @@ _TURN_ENDS = re.compile(rf"{_TOKEN}(?=\s*(?:\n|\Z)|{_TOKEN}).*", re.DOTALL)
 _TEXT_ENDS = re.compile(r"</s>\s*\Z")
 _INLINE = re.compile(r"(?<!`)(`{1,3})(?!`)([^`\n]+)\1(?!`)")
 _MARKED = re.compile(r"[^\w\s.,'-]")
+
+# A program is rarely in more pieces, and each is parsed.
+_MOST_CANDIDATES = 100
 
 _PLAIN_TAGS = frozenset({"", "text", "txt", "plaintext", "plain", "code", "markdown", "md"})
 _DATA_WORDS = (
@@ -143,11 +149,15 @@ def _choose(candidates: Sequence[tuple[str, Shape]]) -> tuple[str, Shape]:
 def _raw_code(text: str, language: str) -> list[tuple[str, Shape]]:
     """Return the runs of code in unfenced text; all of it where it is one program."""
     whole = text.strip("\r\n")
-    seen = shape(whole, language)
-    if seen.clean and seen.code:
-        return [(whole, seen)]
-    runs = [(run, shape(run, language)) for run in code_runs(whole, language)]
-    return [(run, seen) for run, seen in runs if seen.code]
+    first, _, rest = whole.partition("\n")
+    ends = (first, rest.rpartition("\n")[2])
+    if not any(is_prose(line, language) for line in ends):
+        seen = shape(whole, language)
+        if seen.clean and seen.code:
+            return [(whole, seen)]
+    runs = code_runs(whole, language)[:_MOST_CANDIDATES]
+    read = [(run, shape(run, language)) for run in runs]
+    return [(run, seen) for run, seen in read if seen.code]
 
 
 def _inline(text: str, language: str) -> str:
@@ -157,6 +167,7 @@ def _inline(text: str, language: str) -> str:
         word, _, rest = span.partition(" ")
         if len(match[1]) > 1 and rest and find_language(word):
             span = rest.strip()
-        if _MARKED.search(span) and not is_prose(span, language) and shape(span, language).clean:
+        if _MARKED.search(span) and not is_prose(span, language):
             spans.append(span)
-    return max(spans, key=len, default="")
+    spans = sorted(spans, key=len, reverse=True)[:_MOST_CANDIDATES]
+    return next((span for span in spans if shape(span, language).clean), "")

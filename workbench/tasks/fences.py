@@ -115,8 +115,9 @@ def _wraps(opening: _Fence, kept: Sequence[str]) -> bool:
 
 
 def _block(opening: _Fence, lines: Sequence[str], *, closed: bool) -> Block:
-    width = opening.indent
-    text = "\n".join(_dedent(line, width) for line in lines) if width else "\n".join(lines)
+    margin = min((len(line) - len(line.lstrip(" \t")) for line in lines if line.strip()), default=0)
+    width = min(margin, opening.indent)
+    text = "\n".join(_dedent(line, width) for line in lines)
     return Block(text.removesuffix("\r") if opening.carriage else text, opening.tag, closed)
 
 
@@ -134,8 +135,5 @@ def _unclosed(opening: _Fence, lines: Sequence[str]) -> Block:
 
 
 def _dedent(line: str, width: int) -> str:
-    """Take away up to ``width`` columns of indentation, as CommonMark does in list items."""
-    taken = 0
-    while taken < width and taken < len(line) and line[taken] in " \t":
-        taken += 1
-    return line[taken:]
+    """Take away the indentation that a block in a list has; a blank line may have less."""
+    return line[width:] if line[:width].isspace() else line
