@@ -1,0 +1,91 @@
+"""The documentation is executed: README commands, docstring examples, the notebooks."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import workbench
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Fences under this mark in the README are run, line by line, in their order.
+SHELL = re.findall(r"<!-- run -->\n```bash\n(.*?)```", README, flags=re.DOTALL)
+PYTHON = re.findall(r"<!-- run -->\n```python\n(.*?)```", README, flags=re.DOTALL)
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WORKBENCH = Path(sys.executable).with_name("workbench")
+
+
+def commands() -> list[list[str]]:
+    lines = "".join(SHELL).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+@pytest.mark.models
+def test_readme_commands_do_what_they_say(models_home: Path) -> None:
+    assert commands(), "README.md marks no commands to run"
+    for command in commands():
+        assert command[0] == "workbench", command
+        done = subprocess.run(
+            [str(WORKBENCH), *command[1:]], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stderr}"
+        assert done.stdout.strip(), f"{shlex.join(command)} printed nothing"
+
+
+@pytest.mark.models
+def test_readme_python_runs(models_home: Path) -> None:
+    assert PYTHON, "README.md marks no Python to run"
+    code = "\n".join(PYTHON)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_link_in_the_readme_leads_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r'src="([^":]+)"', README)
+    assert targets
+    assert not [target for target in targets if not (ROOT / target).exists()]
+
+
+def module_names() -> list[str]:
+    found = pkgutil.walk_packages(workbench.__path__, "workbench.")
+    texts = {
+        name: Path(importlib.util.find_spec(name).origin or "").read_text(encoding="utf-8")  # type: ignore[union-attr]
+        for name in ("workbench", *(module.name for module in found))
+    }
+    return [name for name, text in texts.items() if ">>>" in text]
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_docstring_examples(name: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried > 0
+    assert failed == 0
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_top_to_bottom(path: Path, models_home: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "strip it: nbstripout"
+    os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
+    NotebookClient(notebook, timeout=240, kernel_name="python3").execute(cwd=str(path.parent))
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert not [output for output in outputs if output.output_type == "error"]
+    shown = [output for output in outputs if output.output_type == "display_data"]
+    assert any("wb-columns" in output.data.get("text/html", "") for output in shown)
+    # A failed backend fills its column with the cause; in our own notebook none may fail.
+    assert not any("wb-error'" in output.data.get("text/html", "") for output in shown)
