@@ -57,7 +57,7 @@ class Replay:
         asked = _plain(params)
         candidates = [
             record
-            for record in read_recording(self._file)
+            for record in reversed(read_recording(self._file))  # recorded again: the newest counts
             if record["digest"] == wanted and self._model in ("", record["completion"]["model"])
         ]
         for sampled in (asked, None):

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
 from workbench.cancel import cancelled
@@ -20,9 +20,13 @@ _EXIT_SECONDS = 2.0
 
 
 class Channel(Generic[T]):
-    """Carries items from a worker, in whatever thread, to the one generator that reads them."""
+    """Carries items from a worker, in whatever thread, to the one generator that reads them.
 
-    def __init__(self) -> None:
+    ``on_stop`` wakes a worker that waits for something else than the channel.
+    """
+
+    def __init__(self, on_stop: Callable[[], object] | None = None) -> None:
+        self._on_stop = on_stop
         self._items: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._ended = threading.Event()
@@ -50,6 +54,8 @@ class Channel(Generic[T]):
         """Tell the worker that nobody reads any more."""
         self.stopped_early |= not self._ended.is_set()
         self._stopped.set()
+        if self._on_stop is not None:
+            self._on_stop()
 
     def wait(self, seconds: float) -> bool:
         """Wait until the worker has ended; False where it has not within ``seconds``."""
@@ -128,6 +134,38 @@ class Transcript:
             model=self._model,
             ignored=ignored,
         )
+
+
+class StopStrings:
+    """Cuts a stream of text before the first stop string, which may come in several pieces."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.found = False
+
+    def feed(self, text: str) -> str:
+        """Return what may be shown so far; the possible start of a stop string is held back."""
+        self._held += text
+        cuts = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if cuts:
+            self.found = True
+            shown, self._held = self._held[: min(cuts)], ""
+            return shown
+        keep = max((_overlap(self._held, stop) for stop in self._stops), default=0)
+        shown, self._held = self._held[: len(self._held) - keep], self._held[-keep:] if keep else ""
+        return shown
+
+    def rest(self) -> str:
+        """Return what was held back, once nothing more can come."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of ``text`` are a beginning of ``stop``."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
 _channels: weakref.WeakSet[Channel[Any]] = weakref.WeakSet()
