@@ -1,0 +1,28 @@
+"""Finding chunks: embedders, the embedding cache, BM25, Chroma, and their fusion."""
+
+from __future__ import annotations
+
+from workbench.retrieval.building import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_RETRIEVER,
+    build_index,
+    list_indexes,
+    open_index,
+)
+from workbench.retrieval.embedders import EMBEDDERS, canonical_name, load_embedder
+from workbench.retrieval.index import RETRIEVERS, Index
+from workbench.retrieval.layout import IndexInfo
+
+__all__ = [
+    "DEFAULT_EMBEDDER",
+    "DEFAULT_RETRIEVER",
+    "EMBEDDERS",
+    "RETRIEVERS",
+    "Index",
+    "IndexInfo",
+    "build_index",
+    "canonical_name",
+    "list_indexes",
+    "load_embedder",
+    "open_index",
+]
