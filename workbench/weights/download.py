@@ -14,28 +14,30 @@ import time
 from pathlib import Path
 
 import httpx2
-from unearth.fetchers import PyPIClient
 
+from workbench.errors import WrongHash
 from workbench.weights.remote import Advance, Remote, Unavailable
 
 log = logging.getLogger(__name__)
 
 TRIES = 5
 FIRST_PAUSE_SECONDS = 0.5
+TIMEOUT_SECONDS = 60.0
 
 
 class _Interrupted(Exception):
     """The transfer broke; what came is kept, and asking again may help."""
 
 
-def download(client: PyPIClient, remote: Remote, folder: Path, advance: Advance) -> Path:
+def download(client: httpx2.Client, remote: Remote, folder: Path, advance: Advance) -> Path:
     """Bring ``remote`` into ``folder`` and return its path there.
 
     ``advance`` hears the bytes that are there already, then those that arrive; a negative number
     where a prefix had to be thrown away. A file that is complete is not asked for again.
 
     Raises:
-        Unavailable: the server refuses, has gone, or sends a file other than it promises.
+        Unavailable: the server refuses, or has gone.
+        WrongHash: the server sends a file other than it promised; it was thrown away.
         OSError: the disk is full or cannot be written.
     """
     target = folder / remote.name
@@ -44,12 +46,15 @@ def download(client: PyPIClient, remote: Remote, folder: Path, advance: Advance)
         return target
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{remote.name}.part"
+    resumed = part.exists()
     advance(_size(part))
     _insist(client, remote, part, advance)
     if not _keeps_promise(remote, part):
         advance(-_size(part))
         forget(part)
-        raise Unavailable(f"{remote.name} does not match the hash its index gives")
+        if resumed:  # the file may have changed between the two calls
+            return download(client, remote, folder, advance)
+        raise WrongHash(f"{remote.name} is not the file that was promised.")
     part.replace(target)
     _etag_path(part).unlink(missing_ok=True)
     return target
@@ -66,7 +71,7 @@ def forget(part: Path) -> None:
     _etag_path(part).unlink(missing_ok=True)
 
 
-def _insist(client: PyPIClient, remote: Remote, part: Path, advance: Advance) -> None:
+def _insist(client: httpx2.Client, remote: Remote, part: Path, advance: Advance) -> None:
     """Ask until the file is complete, or until several tries in a row brought nothing."""
     idle = 0
     while True:
@@ -83,7 +88,7 @@ def _insist(client: PyPIClient, remote: Remote, part: Path, advance: Advance) ->
             raise Unavailable(f"{remote.name}: {_cause(error)}") from error
 
 
-def _continue(client: PyPIClient, remote: Remote, part: Path, advance: Advance) -> None:
+def _continue(client: httpx2.Client, remote: Remote, part: Path, advance: Advance) -> None:
     """Ask for what is missing and append it, in one request."""
     have = _size(part)
     # What is stored must be the file's own bytes, or offsets would mean nothing.
@@ -92,7 +97,9 @@ def _continue(client: PyPIClient, remote: Remote, part: Path, advance: Advance) 
         headers["Range"] = f"bytes={have}-"
         if _etag_path(part).exists():
             headers["If-Range"] = _etag_path(part).read_text()
-    with client.stream("GET", remote.url, headers=headers, follow_redirects=True) as response:
+    with client.stream(
+        "GET", remote.url, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS
+    ) as response:
         if response.status_code == 416 and _total(response) == have:
             return
         resumed = response.status_code == 206 and _start(response) == have

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from workbench.weights.catalogue import PinnedFile, Weights
 from workbench.weights.remote import Remote, Unavailable
 
+if TYPE_CHECKING:
+    import httpx2
+
 TIMEOUT_SECONDS = 4.0
+PATIENCE_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 def cached(weights: Weights, file: PinnedFile) -> Path | None:
@@ -32,15 +41,42 @@ def find(weights: Weights, file: PinnedFile) -> Remote:
     from huggingface_hub.utils._headers import build_hf_headers
 
     url = hf_hub_url(weights.hub_repo, file.path, revision=weights.revision)
-    try:
-        metadata = get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS)
-    except Exception as error:  # its own errors, its transport's, the system's: all mean "not here"
-        raise Unavailable(f"the hub cannot be reached ({_first_line(error)})") from error
+    metadata = _within_patience(lambda: get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS))
     # The hub tags large files with their sha256, which saves the download of a wrong one.
     if re.fullmatch("[0-9a-f]{64}", metadata.etag or "") and metadata.etag != file.sha256:
         raise Unavailable(f"the hub's {file.path} is not the pinned one")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.path)
     return Remote(url, f"hub-{name}", (("sha256", file.sha256),), build_hf_headers())
+
+
+def client() -> httpx2.Client:
+    """Return huggingface_hub's HTTP client, with its certificates, proxies and offline switch."""
+    from huggingface_hub import get_session
+
+    return get_session()
+
+
+def _within_patience(ask: Callable[[], T]) -> T:
+    """Return the answer of ``ask``, or raise Unavailable after ``PATIENCE_SECONDS``.
+
+    The client's own timeout counts neither the name lookup nor every address tried.
+    """
+    answers: list[T] = []
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:  # its own errors, its transport's, the system's
+            errors.append(error)
+
+    asking = threading.Thread(target=work, daemon=True)
+    asking.start()
+    asking.join(PATIENCE_SECONDS)
+    if answers:
+        return answers[0]
+    cause = _first_line(errors[0]) if errors else f"no answer in {PATIENCE_SECONDS:g} s"
+    raise Unavailable(f"the hub cannot be reached ({cause})")
 
 
 def _first_line(error: Exception) -> str:

@@ -47,6 +47,6 @@ def _full_text(licence: str) -> str:
     except importlib.metadata.PackageNotFoundError:
         files = []
     for file in files:
-        if file.name == "LICENSE" and licence == "Apache-2.0":
-            return file.read_text()
+        if file.name == "LICENSE" and licence == "Apache-2.0" and (text := file.read_text()):
+            return text
     return f"The text of the licence is the one that SPDX lists as {licence}.\n"

@@ -137,9 +137,11 @@ def _provide(weights: Weights, folder: Path, network: bool) -> None:
         return  # the process that we waited for brought them
     work = folder / ".download"
     staged = work / "staged"
-    dropped = [file for file in weights.files if not _keep(folder, file)]
+    dropped = [file for file in weights.files if not _drop_unless_pinned(folder, file)]
     missing = [file for file in weights.files if not (folder / file.path).exists()]
-    missing = [file for file in missing if not _keep(staged, file) or not _in_place(staged, [file])]
+    for file in missing:
+        _drop_unless_pinned(staged, file)
+    missing = [file for file in missing if not (staged / file.path).exists()]
     causes: list[Exception] = []
     # Imported here, for the HTTP client: most calls find their files in place.
     from workbench.weights import sources
@@ -160,7 +162,7 @@ def _provide(weights: Weights, folder: Path, network: bool) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _keep(folder: Path, file: PinnedFile) -> bool:
+def _drop_unless_pinned(folder: Path, file: PinnedFile) -> bool:
     """Return False after removing a file that is there but is not the pinned one."""
     path = folder / file.path
     if not path.exists():

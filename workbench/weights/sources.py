@@ -90,9 +90,9 @@ def from_hub(job: Job) -> None:
     job.work.mkdir(parents=True, exist_ok=True)
     here = sum(bytes_here(remote.name, job.work) for _, remote in remotes)
     job.insist_on_space(job.weights, job.work, job.bytes - here)
-    with index.open_client(index.pip_settings()) as client, job.progress(job.bytes) as advance:
+    with job.progress(job.bytes) as advance:
         for file, remote in remotes:
-            path = download(client, remote, job.work, advance)
+            path = download(hub.client(), remote, job.work, advance)
             (job.staged / file.path).parent.mkdir(parents=True, exist_ok=True)
             path.replace(job.staged / file.path)
 

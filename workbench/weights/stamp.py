@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,10 @@ def stamp(folder: Path, files: Iterable[PinnedFile]) -> None:
     the next process.
     """
     marks = {file.path: _mark(folder, file) for file in files}
-    with contextlib.suppress(PermissionError, OSError):
-        handle, draft = tempfile.mkstemp(dir=folder, prefix=NAME)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(marks, out, indent=1)
-            Path(draft).replace(folder / NAME)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+    draft = folder / f"{NAME}.{os.getpid()}-{threading.get_ident()}"
+    with contextlib.suppress(OSError):
+        draft.write_text(json.dumps(marks, indent=1), encoding="utf-8")
+        draft.replace(folder / NAME)
 
 
 def _read(folder: Path) -> dict[str, Any]:
