@@ -1,0 +1,119 @@
+"""What the page offers to choose from: what is on this machine now."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from workbench.corpus import CHUNKERS, list_corpora, list_manifests, make_chunker
+from workbench.languages import LANGUAGES
+from workbench.retrieval import list_indexes
+from workbench.spec import DEFAULT_BACKEND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.doctor import MenuRow
+    from workbench.retrieval import IndexInfo
+
+    Choices = list[tuple[str, str]]
+
+NO_CORPUS = ""
+
+
+def languages() -> Choices:
+    """Return the workbench's languages by title."""
+    return [(one.title, one.name) for one in LANGUAGES]
+
+
+def backends(rows: Sequence[MenuRow]) -> Choices:
+    """Return the backends that can be named as they stand, those that work here first."""
+    return _by_presence(rows, "backend")
+
+
+def embedders(rows: Sequence[MenuRow]) -> Choices:
+    """Return the embedders, those that work here first."""
+    return _by_presence(rows, "embedder")
+
+
+def _by_presence(rows: Sequence[MenuRow], kind: str) -> Choices:
+    named = [row for row in rows if row.kind == kind and _is_whole(row.name)]
+    here = [(row.name, row.name) for row in named if row.here]
+    return here + [(f"{row.name} (not here yet)", row.name) for row in named if not row.here]
+
+
+def _is_whole(name: str) -> bool:
+    """Say whether a name can be used as it stands: capitals are a form to fill in."""
+    return name == name.lower()
+
+
+def indexes() -> Choices:
+    """Return the indexes that can be searched, and none; see ``split_index`` for the values."""
+    found = [(one, chunker) for one in list_indexes() if (chunker := _chunker_of(one))]
+    corpora = [one.corpus for one, _ in found]
+    choices = [("No corpus", NO_CORPUS)]
+    for one, chunker in found:
+        several = corpora.count(one.corpus) > 1
+        label = f"{one.corpus}, {one.embedder}, {chunker}" if several else one.corpus
+        choices.append((label, f"{one.corpus}|{chunker}|{one.embedder}"))
+    return choices
+
+
+def _chunker_of(info: IndexInfo) -> str | None:
+    """Return the chunker that an index was cut with, None where it is no longer the same."""
+    names = [entry.name for entry in CHUNKERS]
+    return next((one for one in names if make_chunker(one).fingerprint == info.chunker), None)
+
+
+def split_index(value: str | None) -> tuple[str, str, str] | None:
+    """Return corpus, chunker and embedder of a value of ``indexes``, None for no corpus."""
+    if not value:
+        return None
+    corpus, chunker, embedder = value.split("|", 2)
+    return corpus, chunker, embedder
+
+
+def first_panes(rows: Sequence[MenuRow], *, corpus: bool) -> list[str]:
+    """Return the two backends to begin with: a model, and the best hit or another model."""
+    here = [name for _, name in backends([row for row in rows if row.here])]
+    models = [name for name in here if name != "retrieval"]
+    first = DEFAULT_BACKEND if DEFAULT_BACKEND in models or not models else models[0]
+    others = [name for name in models if name != first]
+    return [first, "retrieval" if corpus or not others else others[0]]
+
+
+def missing_html(rows: Sequence[MenuRow]) -> str:
+    """Return what is still to be done before the page is of use, "" where all is ready."""
+    lines = []
+    here = [row.name for row in rows if row.kind == "backend" and row.here and _is_whole(row.name)]
+    if not any("/" in name for name in here):
+        lines.append(
+            "No model is here yet. Run:"
+            f" <code>workbench models pull {DEFAULT_BACKEND.partition('/')[2]}</code>"
+        )
+    if not list_indexes():
+        what = "indexed" if list_corpora() else "crawled and indexed"
+        lines.append(
+            f"No corpus is {what} yet, so nothing can be retrieved. Do it under <b>Corpora</b>, or"
+            " run: <code>workbench crawl python-stdlib</code>, then"
+            " <code>workbench index python-stdlib</code>"
+        )
+    return notice_html(lines, "wb-missing")
+
+
+def manifests() -> list[str]:
+    """Return the names that can be crawled without naming a source."""
+    return [one.name for one in list_manifests()]
+
+
+def notice_html(lines: Sequence[str], kind: str) -> str:
+    """Return lines of HTML as a notice, "" for none."""
+    if not lines:
+        return ""
+    body = "".join(f"<p>{line}</p>" for line in lines)
+    return f"<div class='wb-notice {kind}' role='alert'>{body}</div>"
+
+
+def problem_html(error: Exception | str) -> str:
+    """Return an error as one line."""
+    return notice_html([html.escape(" ".join(str(error).split()))], "wb-problem")

@@ -1,0 +1,239 @@
+"""The Corpora tab: what is crawled and indexed here, and how to crawl, index and search."""
+
+from __future__ import annotations
+
+import html
+import logging
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from workbench import api
+from workbench.corpus import CHUNKERS, list_corpora
+from workbench.doctor import menu
+from workbench.errors import BadInput, WorkbenchError
+from workbench.report import hits_html
+from workbench.retrieval import DEFAULT_EMBEDDER, DEFAULT_RETRIEVER, RETRIEVERS, list_indexes
+from workbench.spec import DEFAULT_CHUNKER
+from workbench.ui import choices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workbench.corpus import Corpus
+    from workbench.retrieval import IndexInfo
+
+log = logging.getLogger(__name__)
+
+# Where a handler has this as a default, Gradio shows its tqdm bars on the page.
+_BARS = gr.Progress(track_tqdm=True)
+
+
+class CorporaTab:
+    """The parts of the tab and what happens to them. Build it inside ``gr.Blocks``."""
+
+    def __init__(self) -> None:
+        self.table = gr.HTML(table_html(), elem_id="corpora-table")
+        self.notice = gr.HTML(elem_id="corpora-notice")
+        with gr.Row(elem_id="building"):
+            self._build_crawl()
+            self._build_index()
+        self._build_search()
+
+    # --- layout ------------------------------------------------------------------------
+
+    def _build_crawl(self) -> None:
+        manifests = choices.manifests()
+        with gr.Column(min_width=300):
+            gr.Markdown("### Crawl\nRead code into a corpus.")
+            self.name = gr.Dropdown(
+                manifests,
+                value=manifests[0] if manifests else None,
+                label="Corpus",
+                info="A manifest, or a name of your own with sources below.",
+                allow_custom_value=True,
+            )
+            self.sources = gr.Textbox(
+                label="Sources",
+                info="Empty for a manifest. Several are parted by spaces.",
+                placeholder="stdlib   folder:PATH",
+            )
+            self.crawl = gr.Button("Crawl", elem_id="crawl", size="md")
+
+    def _build_index(self) -> None:
+        with gr.Column(min_width=300):
+            gr.Markdown("### Index\nCut a corpus into chunks and embed them.")
+            self.corpus = gr.Dropdown(_corpora(), value=_first(_corpora()), label="Corpus")
+            self.embedder = gr.Dropdown(
+                choices.embedders(menu()),
+                value=DEFAULT_EMBEDDER,
+                label="Embedder",
+                allow_custom_value=True,
+            )
+            self.chunker = gr.Dropdown(
+                [entry.name for entry in CHUNKERS], value=DEFAULT_CHUNKER, label="Chunker"
+            )
+            self.index = gr.Button("Index", elem_id="index", size="md")
+
+    def _build_search(self) -> None:
+        gr.Markdown("### Search")
+        with gr.Row():
+            self.query = gr.Textbox(
+                label="Query", placeholder="parse a date", scale=4, min_width=240, elem_id="query"
+            )
+            indexes = choices.indexes()[1:]
+            self.searched = gr.Dropdown(
+                indexes,
+                value=indexes[0][1] if indexes else None,
+                label="In",
+                scale=2,
+                min_width=160,
+            )
+            self.retriever = gr.Dropdown(
+                list(RETRIEVERS), value=DEFAULT_RETRIEVER, label="Retriever", min_width=100
+            )
+            self.k = gr.Number(5, label="Hits", precision=0, minimum=1, min_width=70)
+            self.search = gr.Button("Search", variant="primary", elem_id="search", min_width=90)
+        self.hits = gr.HTML(elem_id="hits")
+
+    def wire(self, compare: list[Any], refresh_compare: Callable[[], list[Any]]) -> None:
+        """Connect the buttons; a new index is at once offered in the Compare tab."""
+        shown = [self.notice, *self.refreshed]
+
+        def refresh() -> list[Any]:
+            return [*self.refresh(), *refresh_compare()]
+
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress_on": self.notice}
+        # One at a time: a second crawl or index would only fight for the same disk and cores.
+        building: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "building"}
+        crawling = self.crawl.click(
+            self.do_crawl, [self.name, self.sources], shown[:1], **hidden, **building
+        )
+        indexing = self.index.click(
+            self.do_index,
+            [self.corpus, self.embedder, self.chunker],
+            shown[:1],
+            **hidden,
+            **building,
+        )
+        for done in (crawling, indexing):
+            done.then(
+                refresh,
+                None,
+                [*self.refreshed, *compare],
+                show_progress="hidden",
+                api_visibility="private",
+            )
+        gr.on(
+            [self.search.click, self.query.submit],
+            self.do_search,
+            [self.query, self.searched, self.retriever, self.k],
+            [self.notice, self.hits],
+            api_visibility="private",
+            show_progress_on=self.hits,
+        )
+
+    # --- what happens ------------------------------------------------------------------
+
+    def do_crawl(self, name: str, sources: str, progress: gr.Progress = _BARS) -> str:
+        """Crawl, and say in one line what came of it."""
+        del progress  # it works by standing in the signature
+
+        def work() -> str:
+            report = api.crawl((name or "").strip(), *shlex.split(sources or "")).report()
+            return f"{name}: {report.read:,} files read, {report.seen - report.read:,} left out."
+
+        return _in_one_line(work)
+
+    def do_index(
+        self,
+        corpus: str,
+        embedder: str,
+        chunker: str,
+        progress: gr.Progress = _BARS,
+    ) -> str:
+        """Index, and say in one line what came of it."""
+        del progress
+        if not corpus:
+            return choices.problem_html(BadInput("There is no corpus.", "Crawl one first."))
+        return _in_one_line(lambda: str(api.index(corpus, embedder, chunker).info))
+
+    def do_search(self, query: str, index: str, retriever: str, k: float) -> tuple[str, Any]:
+        """Search an index; return what is wrong, and the hits."""
+        try:
+            named = choices.split_index(index)
+            if named is None:
+                raise BadInput("There is no index to search in.", "Build one above.")
+            corpus, chunker, embedder = named
+            hits = api.search(
+                corpus, query, k=int(k), retriever=retriever, embedder=embedder, chunker=chunker
+            )
+        except WorkbenchError as error:
+            return choices.problem_html(error), gr.skip()
+        return "", hits_html(hits)
+
+    def refresh(self) -> list[Any]:
+        """Return what may have changed since the page was built; see ``refreshed``."""
+        corpora, indexes = _corpora(), choices.indexes()[1:]
+        return [
+            table_html(),
+            gr.update(choices=corpora, value=_first(corpora)),
+            gr.update(choices=indexes, value=indexes[0][1] if indexes else None),
+        ]
+
+    @property
+    def refreshed(self) -> list[Any]:
+        """The parts that ``refresh`` updates."""
+        return [self.table, self.corpus, self.searched]
+
+
+def table_html() -> str:
+    """Return the corpora with their indexes as a table."""
+    corpora = list_corpora()
+    if not corpora:
+        return choices.notice_html(["Nothing is crawled yet. Begin with Crawl."], "wb-missing")
+    infos = list_indexes()
+    rows = []
+    for corpus in corpora:
+        first = [corpus.name, f"{len(corpus):,}", corpus.created[:10]]
+        own = [_index_cells(info, corpus) for info in infos if info.corpus == corpus.name]
+        rows += [_row([*first, *cells]) for cells in own or [["not indexed", "", "", ""]]]
+    heads = ("Corpus", "Documents", "Crawled", "Index", "Chunks", "Built", "Size")
+    head = "".join(f"<th>{one}</th>" for one in heads)
+    return (
+        f"<div class='wb wb-table'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _index_cells(info: IndexInfo, corpus: Corpus) -> list[str]:
+    stale = "" if info.corpus_digest == corpus.digest else " (out of date: index again)"
+    return [
+        info.embedder + stale,
+        f"{info.chunks:,}",
+        info.built[:10],
+        f"{info.bytes / 1e6:,.1f} MB",
+    ]
+
+
+def _row(cells: list[str]) -> str:
+    return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _in_one_line(work: Callable[[], str]) -> str:
+    try:
+        return choices.notice_html([html.escape(work())], "wb-done")
+    except (WorkbenchError, ValueError) as error:  # shlex complains with a ValueError
+        return choices.problem_html(error)
+    except Exception as error:
+        log.exception("crawling or indexing broke")
+        return choices.problem_html(f"{type(error).__name__}: {error} (see the log)")
+
+
+def _corpora() -> list[str]:
+    return [corpus.name for corpus in list_corpora()]
+
+
+def _first(names: list[str]) -> str | None:
+    return names[0] if names else None
