@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from filelock import FileLock
 from tokenizers.decoders import DecodeStream
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
-from transformers.generation.streamers import BaseStreamer
-from transformers.utils import logging as transformers_logging
 
 from workbench import weights
 from workbench.backends.streaming import Channel, StopStrings, Transcript
@@ -28,6 +26,8 @@ from workbench.settings import settings
 from workbench.types import Completion, FinishReason, Message, Prompt, SamplingParams, Token
 from workbench.weights.catalogue import CATALOGUE
 
+# Parts of it are untyped, and parts typed more narrowly than they are.
+hf: Any = transformers
 _sampling = threading.Lock()
 
 
@@ -42,6 +42,8 @@ class Transformers:
         self._device = best_device()
         self._model, self._tokenizer = _load(resolved, self._device)
         self._eos = _end_tokens(self._model, self._tokenizer)
+        # Else its sampling preferences would fill whatever a prompt leaves unsaid.
+        self._model.generation_config = hf.GenerationConfig()
         layers = [one for one in self._model.modules() if isinstance(one, torch.nn.ModuleList)]
         for layer in max(layers, key=len, default=()):
             layer.register_forward_pre_hook(self._leave_if_stopped)
@@ -149,7 +151,7 @@ class _Stopped(Exception):
 class _Job:
     """One prompt on its way through ``generate``, and what is known of it afterwards."""
 
-    def __init__(self, ids: list[int], config: GenerationConfig, params: SamplingParams) -> None:
+    def __init__(self, ids: list[int], config: Any, params: SamplingParams) -> None:
         self.ids = ids
         self.config = config
         self.params = params
@@ -157,8 +159,8 @@ class _Job:
         self.finish: FinishReason = "stop"
 
 
-class _Writer(BaseStreamer):  # type: ignore[misc]
-    """Turns token ids into text as ``generate`` hands them over."""
+class _Writer:
+    """Turns token ids into text as ``generate`` hands them over; a streamer by its two methods."""
 
     def __init__(self, tokenizer: Any, job: _Job, channel: Channel[str]) -> None:
         self._tokenizer = tokenizer.backend_tokenizer
@@ -233,8 +235,8 @@ def _load(resolved: str, device: str) -> tuple[Any, Any]:
         torch.set_num_threads(settings().threads or 1)
     with _quiet():
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, **options)
-            model = AutoModelForCausalLM.from_pretrained(
+            tokenizer = hf.AutoTokenizer.from_pretrained(source, **options)
+            model = hf.AutoModelForCausalLM.from_pretrained(
                 source, dtype=best_dtype(device), use_safetensors=True, **options
             )
             return model.to(device).eval(), tokenizer
@@ -265,12 +267,12 @@ def _unpack(gguf: Path, folder: Path) -> None:
     half_made = folder.with_name(".transformers")
     with bar(total=2, desc=f"{gguf.stem}: unpacking for PyTorch", unit="step") as steps, _quiet():
         source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
+        tokenizer = hf.AutoTokenizer.from_pretrained(gguf.parent, **source)
         steps.update()
-        model = AutoModelForCausalLM.from_pretrained(
+        model = hf.AutoModelForCausalLM.from_pretrained(
             gguf.parent,
             dtype=torch.bfloat16,
-            quantization_config=GgufConfig(gguf_file=gguf.name, dequantize=True),
+            quantization_config=hf.GgufConfig(gguf_file=gguf.name, dequantize=True),
             **source,
         )
         model.save_pretrained(half_made)
@@ -279,41 +281,33 @@ def _unpack(gguf: Path, folder: Path) -> None:
     half_made.replace(folder)
 
 
-def _quiet() -> Any:
-    """Return a context in which transformers shows no bars and no warnings of its own."""
-    return nullcontext() if settings().debug else _Quiet()
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Show no bars and no warnings of transformers' own within the block."""
+    log = hf.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    if not settings().debug:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
 
 
-class _Quiet:
-    def __enter__(self) -> None:
-        self._level = transformers_logging.get_verbosity()
-        self._restore: Callable[[], None] = (
-            transformers_logging.enable_progress_bar
-            if transformers_logging.is_progress_bar_enabled()
-            else lambda: None
-        )
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        transformers_logging.set_verbosity(self._level)
-        self._restore()
-
-
-def _generation(params: SamplingParams, max_tokens: int, eos: list[int]) -> GenerationConfig:
-    sample = params.temperature > 0
-    return GenerationConfig(
+def _generation(params: SamplingParams, max_tokens: int, eos: list[int]) -> Any:
+    """Return what ``generate`` is told; nothing comes from the model's own preferences."""
+    config = hf.GenerationConfig(
         max_new_tokens=max_tokens,
-        do_sample=sample,
-        # Everything is said, since what is left out comes from the model's own defaults.
-        temperature=params.temperature if sample else 1.0,
-        top_p=params.top_p if sample else 1.0,
-        top_k=0,
-        repetition_penalty=1.0,
-        num_beams=1,
+        do_sample=params.temperature > 0,
         eos_token_id=eos,
         pad_token_id=eos[0] if eos else 0,
     )
+    if config.do_sample:
+        config.update(temperature=params.temperature, top_p=params.top_p, top_k=0)
+    return config
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from workbench.errors import BadInput, MissingModel, UnknownName
+from workbench.settings import settings
 from workbench.weights.catalogue import CATALOGUE
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -29,7 +30,7 @@ def gguf(model: str) -> str:
         return model
     path = Path(model).expanduser()
     if path.is_file():
-        return str(path.resolve())
+        return _short_name_of(path) or str(path.resolve())
     if path.suffix == ".gguf" or os.sep in model:
         raise MissingModel(f"There is no model file {path}.", f"Check the path. {_LIST}")
     raise UnknownName("model", model, generators(), _LIST)
@@ -101,6 +102,14 @@ def nothing(model: str) -> str:
     if model:
         raise BadInput(f"This backend takes no model, and '{model}' was named.", "Leave it out.")
     return model
+
+
+def _short_name_of(path: Path) -> str | None:
+    for name in generators():
+        official = settings().models / name / CATALOGUE[name].files[0].path
+        if official.exists() and official.samefile(path):
+            return name
+    return None
 
 
 def generators() -> list[str]:

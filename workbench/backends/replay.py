@@ -53,17 +53,16 @@ class Replay:
         """Do nothing: the file is read anew for each prompt."""
 
     def _find(self, prompt: Prompt, params: SamplingParams) -> dict[str, Any]:
-        wanted = digest(prompt.messages)
-        asked = _plain(params)
+        wanted, asked = digest(prompt.messages), _plain(params)
         candidates = [
             record
-            for record in reversed(read_recording(self._file))  # recorded again: the newest counts
+            for record in read_recording(self._file)
             if record["digest"] == wanted and self._model in ("", record["completion"]["model"])
         ]
         for sampled in (asked, None):
-            for record in candidates:
-                if record["params"] == sampled:
-                    return record
+            fitting = [record for record in candidates if record["params"] == sampled]
+            if fitting:
+                return fitting[-1]  # the newest counts, where a prompt was recorded again
         cause = "with these sampling parameters" if candidates else "for this prompt"
         raise BackendError(
             f"{self._file.name} holds no answer {cause}.",

@@ -147,10 +147,11 @@ class StopStrings:
     def feed(self, text: str) -> str:
         """Return what may be shown so far; the possible start of a stop string is held back."""
         self._held += text
-        cuts = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        if cuts:
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if found:
             self.found = True
-            shown, self._held = self._held[: min(cuts)], ""
+            _, cut = min(found)  # the first to be complete, however the text was cut into pieces
+            shown, self._held = self._held[:cut], ""
             return shown
         keep = max((_overlap(self._held, stop) for stop in self._stops), default=0)
         shown, self._held = self._held[: len(self._held) - keep], self._held[-keep:] if keep else ""
