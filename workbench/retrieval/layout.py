@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -209,11 +210,11 @@ def snapshot(build: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for path in build.rglob("*"):
         name = path.relative_to(build).as_posix()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             state = path.stat()
-            # Chroma touches its own folder and database when it opens them.
-            changed = 0 if name.startswith(CHROMA) else state.st_mtime_ns
-            found[name] = (state.st_size, changed)
+            if stat.S_ISREG(state.st_mode):
+                changed = 0 if name == _CHANGED_BY_OPENING else state.st_mtime_ns
+                found[name] = (state.st_size, changed)
     return found
 
 
