@@ -11,8 +11,8 @@ import tree_sitter
 
 from workbench.languages import language
 
-# Parsing takes time in proportion, but a completion longer than this is no program.
-MOST_CHARACTERS = 50_000
+# A longer completion is judged by its beginning: 20 kB are five thousand tokens.
+MOST_CHARACTERS = 20_000
 # tree-sitter reports after every hundred operations. A report covers 60 to 190 bytes of the
 # standard library's and similar code, 10 where C# reads "a<a<a<" (and 50 kB of that take 25 s).
 _BYTES_A_STEP = 20
