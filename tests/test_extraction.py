@@ -166,6 +166,12 @@ CASES = [
     Case("the closing fence glued to the code", f"```python\n{ADD}```\nIt adds.", ADD, "fence"),
     Case("opened behind text", f"Here it is: ```python\n{ADD}\n```", ADD, "fence"),
     Case("closed but never opened", f"{ADD}\n```\nThis function adds.", ADD, "prose-around"),
+    Case(
+        "closed but never opened, then prose with a call",
+        f"{ADD}\n```\nThis can be called as add(1, 2) from anywhere.",
+        ADD,
+        "prose-around",
+    ),
     Case("closed at the end, never opened", f"{ADD}\n```", ADD, "prose-around"),
     Case("opened at the very end", f"{ADD}\n```python", ADD, "prose-around"),
     # No fence.

@@ -96,9 +96,10 @@ def extract_prose(raw: str) -> Extraction:
 
 def without_leftovers(raw: str) -> str:
     """Drop a leading thought, and the control tokens of a chat template with what they begin."""
-    text = _LEADING.sub("", raw, count=1) if _LEADING.match(raw) else raw
-    thought = _THOUGHT.match(text)
-    text = text[thought.end() :] if thought else text
+    text = raw
+    for opening in (_LEADING, _THOUGHT):
+        if match := opening.match(text):
+            text = text[match.end() :]
     return _TEXT_ENDS.sub("", _TURN_ENDS.sub("", text))
 
 
@@ -110,12 +111,18 @@ def _choose_block(blocks: Sequence[Block], language: str) -> tuple[Block, Shape]
             groups[_group(block, language)].append(block)
     for group in groups:
         read = [(block, shape(block.text, _spoken(block, language))) for block in group]
-        # Bare backticks that nobody closes are more often the end of code that nobody opened.
-        read = [(block, seen) for block, seen in read if block.closed or block.tag or seen.code]
+        read = [pair for pair in read if not _is_stray(*pair, language)]
         if read:
             text = _choose([(block.text, seen) for block, seen in read])[0]
             return next(pair for pair in read if pair[0].text == text)
     return None
+
+
+def _is_stray(block: Block, seen: Shape, language: str) -> bool:
+    """Say whether bare backticks that nobody closes are the end of code that nobody opened."""
+    if block.closed or block.tag:
+        return False
+    return not seen.code or is_prose(block.text.strip().partition("\n")[0], language)
 
 
 def _group(block: Block, language: str) -> int:
