@@ -1,77 +1,86 @@
-"""What counts as a function or a class in each language: tree-sitter queries, and their names."""
+"""What counts as a function or a class in each language, and how it is called."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
+from tree_sitter import Language, Node, Parser, Tree
 
 from workbench.languages import language
 
-# A @function is cut out whole, what it nests included; a @class is cut further when it is large.
-# A @wrapper stands around a definition and belongs to it: decorators, ``template <...>``, exports.
-QUERIES = {
-    "python": """
-        (function_definition) @function
-        (class_definition) @class
-        (decorated_definition) @wrapper
-        (comment) @comment
-    """,
-    "java": """
-        [(method_declaration) (constructor_declaration) (compact_constructor_declaration)
-         (static_initializer)] @function
-        [(class_declaration) (interface_declaration) (enum_declaration) (record_declaration)
-         (annotation_type_declaration)] @class
-        [(line_comment) (block_comment)] @comment
-    """,
-    "cpp": """
-        (function_definition) @function
-        [(class_specifier body: (_)) (struct_specifier body: (_)) (union_specifier body: (_))
-         (enum_specifier body: (_))] @class
-        (template_declaration) @wrapper
-        (comment) @comment
-    """,
-    "javascript": """
-        [(function_declaration) (generator_function_declaration) (method_definition)] @function
-        (variable_declarator value: [(arrow_function) (function_expression)]) @function
-        (field_definition value: [(arrow_function) (function_expression)]) @function
-        (pair value: [(arrow_function) (function_expression)]) @function
-        (assignment_expression right: [(arrow_function) (function_expression)]) @function
-        (class_declaration) @class
-        (variable_declarator value: (class)) @class
-        (assignment_expression right: (class)) @class
-        (export_statement) @wrapper
-        (lexical_declaration (variable_declarator value:
-            [(arrow_function) (function_expression) (class)])) @wrapper
-        (variable_declaration (variable_declarator value:
-            [(arrow_function) (function_expression) (class)])) @wrapper
-        (expression_statement (assignment_expression right:
-            [(arrow_function) (function_expression) (class)])) @wrapper
-        (comment) @comment
-    """,
-    "go": """
-        [(function_declaration) (method_declaration)] @function
-        (type_spec type: [(struct_type) (interface_type)]) @class
-        (type_declaration) @wrapper
-        (comment) @comment
-    """,
-    "csharp": """
-        [(method_declaration) (constructor_declaration) (destructor_declaration)
-         (operator_declaration) (conversion_operator_declaration) (property_declaration)
-         (indexer_declaration) (event_declaration)] @function
-        [(class_declaration) (struct_declaration) (interface_declaration) (record_declaration)
-         (enum_declaration)] @class
-        (comment) @comment
-    """,
-    "php": """
-        [(function_definition) (method_declaration)] @function
-        [(class_declaration) (interface_declaration) (trait_declaration)
-         (enum_declaration)] @class
-        (comment) @comment
-    """,
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The types of syntax nodes that define something.
+
+    ``functions`` are cut out whole, what they nest included; ``classes`` are cut further when
+    they are large. ``wrappers`` stand around a definition and belong to it: decorators,
+    ``template <...>``, ``export``. Of ``holders``, which map to a field, only those define
+    something whose field holds one of ``functions`` or ``classes``.
+    """
+
+    functions: frozenset[str]
+    classes: frozenset[str]
+    wrappers: frozenset[str] = frozenset()
+    holders: Mapping[str, str] = field(default_factory=dict)
+
+
+def _kinds(functions: str, classes: str, wrappers: str = "", **holders: str) -> Kinds:
+    return Kinds(
+        frozenset(functions.split()),
+        frozenset(classes.split()),
+        frozenset(wrappers.split()),
+        holders,
+    )
+
+
+KINDS = {
+    "python": _kinds("function_definition", "class_definition", "decorated_definition"),
+    "java": _kinds(
+        "method_declaration constructor_declaration compact_constructor_declaration "
+        "static_initializer",
+        "class_declaration interface_declaration enum_declaration record_declaration "
+        "annotation_type_declaration",
+    ),
+    "cpp": _kinds(
+        "function_definition",
+        "field_declaration_list enumerator_list",
+        "template_declaration",
+        class_specifier="body",
+        struct_specifier="body",
+        union_specifier="body",
+        enum_specifier="body",
+    ),
+    "javascript": _kinds(
+        "function_declaration generator_function_declaration method_definition arrow_function "
+        "function_expression generator_function",
+        "class_declaration class",
+        "export_statement expression_statement lexical_declaration variable_declaration",
+        variable_declarator="value",
+        field_definition="value",
+        pair="value",
+        assignment_expression="right",
+    ),
+    "go": _kinds(
+        "function_declaration method_declaration",
+        "struct_type interface_type",
+        "type_declaration",
+        type_spec="type",
+    ),
+    "csharp": _kinds(
+        "method_declaration constructor_declaration destructor_declaration operator_declaration "
+        "conversion_operator_declaration property_declaration indexer_declaration "
+        "event_declaration",
+        "class_declaration struct_declaration interface_declaration record_declaration "
+        "enum_declaration",
+    ),
+    "php": _kinds(
+        "function_definition method_declaration",
+        "class_declaration interface_declaration trait_declaration enum_declaration",
+    ),
 }
 
 # Where a definition without a name of its own keeps it.
@@ -105,59 +114,60 @@ class Outline:
 
 
 @functools.cache
-def _grammar(name: str) -> tuple[Language, Query]:
+def _grammar(name: str) -> Language:
     module, _, function = language(name).grammar.partition(":")
-    grammar = Language(getattr(importlib.import_module(module), function)())
-    return grammar, Query(grammar, QUERIES[name])
+    return Language(getattr(importlib.import_module(module), function)())
 
 
 def has_grammar(name: str | None) -> bool:
     """Return True where the syntax of that language is known."""
-    return name in QUERIES
+    return name in KINDS
 
 
 def outline(text: str, name: str) -> Outline:
-    """Parse ``text`` and list its definitions; those with a syntax error inside are left out."""
-    grammar, query = _grammar(name)
-    data = text.encode("utf-8", "surrogatepass")
-    tree: Tree = Parser(grammar).parse(data)
-    captures = QueryCursor(query).captures(tree.root_node)
-    wrappers = _wrappers(captures.get("wrapper", []))
-    found = [
-        definition
-        for kind in ("class", "function")
-        for node in captures.get(kind, [])
-        if (definition := _definition(node, wrappers, is_class=kind == "class")) is not None
-    ]
-    found.sort(key=lambda one: (one.node.start_byte, -one.node.end_byte))
-    rows = _comment_rows(data, captures.get("comment", []))
-    return Outline(tree.root_node, tuple(found), frozenset(rows))
+    """Parse ``text`` and list its definitions; functions with a syntax error are left out.
 
-
-def _wrappers(nodes: list[Node]) -> dict[int, Node]:
-    """Map the id of a wrapped node to its wrapper.
-
-    Asking each node for its parent would do, but takes time in the square of the file's length.
+    The tree is walked by hand: on a text that is one long error, a tree-sitter query takes time
+    in the square of its length. Functions are not entered, nor is what stands on one line.
     """
-    wrappers = {}
-    for wrapper in nodes:
-        inner = [child for child in wrapper.named_children if "comment" not in child.type]
-        several = sum(child.type in ("variable_declarator", "type_spec") for child in inner) > 1
-        if inner and not several:  # of several, each keeps to its own rows
-            wrappers[inner[-1].id] = wrapper
-    return wrappers
+    kinds = KINDS[name]
+    data = text.encode("utf-8", "surrogatepass")
+    tree: Tree = Parser(_grammar(name)).parse(data)
+    found: list[Definition] = []
+    comments: list[Node] = []
+    stack: list[tuple[Node, Node | None]] = [(tree.root_node, None)]
+    while stack:
+        node, wrapper = stack.pop()
+        children = node.named_children
+        alone = sum(child.type in kinds.holders for child in children) < 2
+        wrapper = (wrapper or node) if node.type in kinds.wrappers and alone else None
+        for child in children:
+            if "comment" in child.type:
+                comments.append(child)
+                continue
+            definition = _definition(child, wrapper or child, kinds)
+            if definition is not None:
+                found.append(definition)
+            enters = definition is None or definition.is_class
+            if enters and child.start_point[0] < child.end_point[0]:
+                stack.append((child, wrapper))
+    found.sort(key=lambda one: (one.node.start_byte, -one.node.end_byte))
+    return Outline(tree.root_node, tuple(found), frozenset(_comment_rows(data, comments)))
 
 
-def _definition(node: Node, wrappers: dict[int, Node], *, is_class: bool) -> Definition | None:
-    # An error inside a class may be local to one method, of which the others know nothing.
-    if node.has_error and not is_class:
+def _definition(node: Node, whole: Node, kinds: Kinds) -> Definition | None:
+    """Return what ``node`` defines, if anything; ``whole`` is the node with its wrappers."""
+    kind = node.type
+    if kind in kinds.holders:
+        held = node.child_by_field_name(kinds.holders[kind])
+        kind = held.type if held is not None else ""
+    is_class = kind in kinds.classes
+    if not is_class and kind not in kinds.functions:
         return None
-    name = _name(node)
+    # An error inside a class may be local to one method, of which the others know nothing.
+    name = "" if node.has_error and not is_class else _name(node)
     if not name:
         return None
-    whole = node
-    while (wrapper := wrappers.get(whole.id)) is not None:
-        whole = wrapper
     return Definition(whole.start_point[0], whole.end_point[0] + 1, name, is_class, node)
 
 
@@ -167,8 +177,8 @@ def _name(node: Node) -> str:
         return ".".join(
             filter(None, (_receiver(receiver), _text(node.child_by_field_name("name"))))
         )
-    for field in _NAME_FIELDS:
-        if (child := node.child_by_field_name(field)) is not None:
+    for name in _NAME_FIELDS:
+        if (child := node.child_by_field_name(name)) is not None:
             return _text(_declared(child))
     return _UNNAMED.get(node.type, "")
 

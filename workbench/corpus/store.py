@@ -275,18 +275,22 @@ def _flush(file: Any) -> None:
 
 
 def _missing(name: str) -> MissingCorpus:
-    known = {corpus.name for corpus in list_corpora()}
     manifests = {manifest.name for manifest in list_manifests()}
-    near = difflib.get_close_matches(name, sorted(known | manifests), n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else ""
-    source = "" if find_manifest(name) is not None else " folder:PATH"
-    return MissingCorpus(
-        f"No corpus is called '{name}'. {hint}", f"Run: workbench crawl {name}{source}"
-    )
+    crawled = {corpus.name for corpus in list_corpora()}
+    near = difflib.get_close_matches(name, sorted(crawled | manifests), n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}?" if near else ""
+    if (manifest := find_manifest(name)) is not None:
+        remedy = f"Run: workbench crawl {manifest.name}"
+    elif near and near[0] not in crawled:
+        remedy = f"Run: workbench crawl {near[0]}"
+    else:
+        remedy = f"Run: workbench crawl {name} folder:PATH"
+    return MissingCorpus(f"No corpus is called '{name}'. {hint}", remedy)
 
 
 def _damaged(name: str) -> MissingCorpus:
-    return MissingCorpus(f"The corpus {name} is damaged.", f"Run: workbench crawl {name}")
+    remedy = f"Run: workbench crawl {name}"
+    return MissingCorpus(f"The corpus {name} is damaged.", remedy)
 
 
 def _nothing_found(sources: Mapping[str, str | None], skipped: Mapping[str, int]) -> BadInput:

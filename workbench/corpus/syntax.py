@@ -11,7 +11,7 @@ import bisect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, groupby
+from itertools import groupby
 
 from tree_sitter import Node
 
@@ -96,11 +96,11 @@ class SyntaxChunker:
         limits = Limits(self.characters, self.lines)
         lines = Lines(document)
         parsed = outline(document.text, document.language)
-        spans = [
-            piece
-            for span in _spans(lines, parsed, _owners(lines, limits, parsed))
-            for piece in _cut(lines, limits, parsed.root, span)
-        ]
+        spans = list(_spans(lines, parsed, _owners(lines, limits, parsed)))
+        if not all(limits.hold(lines, span.start, span.end) for span in spans):
+            depths = _borders(lines, limits, parsed.root)
+            rows = sorted(depths)
+            spans = [piece for span in spans for piece in _cut(lines, limits, depths, rows, span)]
         return [
             lines.chunk(span.start, span.end, span.symbol) for span in _join(lines, limits, spans)
         ]
@@ -153,14 +153,11 @@ def _spans(lines: Lines, parsed: Outline, owners: Sequence[_Owner]) -> Iterator[
             yield Span(start, end, owner.symbol, scope, is_comment)
 
 
-def _cut(lines: Lines, limits: Limits, root: Node, span: Span) -> Iterator[Span]:
+def _cut(
+    lines: Lines, limits: Limits, depths: dict[int, int], rows: list[int], span: Span
+) -> Iterator[Span]:
     """Yield a span, in pieces that end at statement borders where it is too long."""
     start, end = span.start, span.end
-    if limits.hold(lines, start, end):
-        yield span
-        return
-    depths = _borders(lines, limits, root, start, end)
-    rows = sorted(depths)
     while start < end:
         stop = _stop(lines, limits, depths, rows, start, end)
         first, last = lines.trim(start, stop)
@@ -194,28 +191,24 @@ def _stop(
     )
 
 
-def _borders(lines: Lines, limits: Limits, root: Node, start: int, end: int) -> dict[int, int]:
+def _borders(lines: Lines, limits: Limits, root: Node) -> dict[int, int]:
     """Map each row at which a statement starts to its depth; what fits whole is not entered."""
     depths: dict[int, int] = {}
-    level = [root]
-    for depth in count():
-        if not level:
-            return depths
+    level, depth = [root], 0
+    while level:
         deeper = []
         for node in level:
             comment_end = -1
             for child in node.named_children:
                 first, last = child.start_point[0], child.end_point[0]
-                if last < start or first >= end:
-                    continue
                 # A comment stays with the statement that it stands above.
-                if start < first and comment_end != first - 1:
+                if comment_end != first - 1:
                     depths.setdefault(first, depth)
                 comment_end = last if "comment" in child.type else -1
-                if first < start or last >= end or not limits.hold(lines, first, last + 1):
+                if not limits.hold(lines, first, min(last + 1, len(lines))):
                     deeper.append(child)
-        level = deeper
-    raise AssertionError("unreachable")
+        level, depth = deeper, depth + 1
+    return depths
 
 
 def _join(lines: Lines, limits: Limits, spans: Sequence[Span]) -> Iterator[Span]:
