@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from workbench.corpus.manifest import find_manifest, list_manifests
 from workbench.corpus.sources import SourceCrawler, parse_source
 from workbench.corpus.store import Corpus, check_name, lock_corpus, read_corpus, write_corpus
-from workbench.errors import BadInput, UnknownName
+from workbench.errors import BadInput, UnknownName, WorkbenchError
 from workbench.progress import bar
 from workbench.types import Document
 
@@ -25,14 +25,22 @@ def crawl(name: str, sources: Sequence[str] = ()) -> Corpus:
         UnknownName: no manifest and no corpus is called so.
         BadInput: the name or a source cannot be used, or there is no code in the sources.
         InUse: another process is crawling the same corpus.
+        WorkbenchError: the disk is full, or the folder may not be written.
     """
     name, sources = _resolve(name, sources)
     opened = [parse_source(source).open() for source in sources]
     crawlers = {crawler.source: crawler for crawler in opened}  # a source named twice counts once
     revisions = {source: crawler.revision for source, crawler in crawlers.items()}
     skipped: Counter[str] = Counter()
-    with lock_corpus(name):
-        return write_corpus(name, _read(name, list(crawlers.values()), skipped), revisions, skipped)
+    documents = _read(name, list(crawlers.values()), skipped)
+    try:
+        with lock_corpus(name):
+            return write_corpus(name, documents, revisions, skipped)
+    except OSError as error:
+        raise WorkbenchError(
+            f"The corpus {name} cannot be written: {error.strerror or error}.",
+            "Free some space, or set WORKBENCH_HOME to another folder.",
+        ) from error
 
 
 def _read(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import filecmp
 import hashlib
 import json
 import os
@@ -202,10 +203,11 @@ def write_corpus(
         report = Report(read, dict(sorted(skipped.items())), size, dict(languages.most_common()))
         created = datetime.now(UTC).isoformat(timespec="seconds")
         corpus = Corpus(name, digest.hexdigest(), tuple(sources.items()), created, folder, report)
+        target = _documents_file(folder, corpus.digest)
         old = read_corpus(name)
-        if old is not None and replace(old, created=created) == corpus:
+        if old is not None and replace(old, created=created) == corpus and _same(part, target):
             return replace(old, unchanged=True)
-        part.replace(_documents_file(folder, corpus.digest))
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
     _commit(corpus)
@@ -266,6 +268,11 @@ def lock_corpus(name: str) -> Iterator[None]:
 
 def _documents_file(folder: Path, digest: str) -> Path:
     return folder / f"documents-{digest[:16]}.jsonl"
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Compare two files: a damaged corpus is not unchanged, whatever its digest says."""
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _flush(file: Any) -> None:

@@ -88,14 +88,15 @@ class SyntaxChunker:
     def chunk(self, document: Document) -> list[Chunk]:
         """Cut a document into chunks that together hold each non-blank line once.
 
-        Where no grammar knows the language, the windows of ``LineChunker`` stand in, which
-        overlap.
+        Where no grammar knows the language, or its parser does not come to an end, the windows
+        of ``LineChunker`` stand in, which overlap.
         """
-        if document.language is None or not has_grammar(document.language):
+        name = document.language
+        parsed = outline(document.text, name) if has_grammar(name) else None
+        if parsed is None:
             return LineChunker(characters=self.characters).chunk(document)
         limits = Limits(self.characters, self.lines)
         lines = Lines(document)
-        parsed = outline(document.text, document.language)
         spans = list(_spans(lines, parsed, _owners(lines, limits, parsed)))
         if not all(limits.hold(lines, span.start, span.end) for span in spans):
             depths = _borders(lines, limits, parsed.root)
