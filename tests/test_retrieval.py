@@ -386,6 +386,24 @@ def test_a_damaged_embedding_cache_is_set_aside(fake: FakeEmbedder, home: Path) 
     assert cache.with_suffix(".damaged").exists()
 
 
+HALF_WRITTEN = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("PRAGMA cache_size = 1")
+rows = ((i.to_bytes(32, "big"), bytes(4000)) for i in range(500))
+database.executemany("INSERT INTO vectors VALUES (?, ?)", rows)
+os._exit(9)
+"""
+
+
+def test_a_write_that_was_killed_loses_no_vectors(fake: FakeEmbedder, home: Path) -> None:
+    index_of(some_chunks())
+    (cache,) = (home / "embeddings").glob("*.sqlite")
+    subprocess.run([sys.executable, "-c", HALF_WRITTEN, str(cache)], timeout=60)
+    assert cache.with_name(cache.name + "-journal").exists()
+    assert index_of(some_chunks(), "d2").info.encoded == 0
+
+
 # --- building ---------------------------------------------------------------------------
 
 
@@ -517,6 +535,14 @@ def test_a_killed_build_goes_on_where_it_stood(fake: FakeEmbedder) -> None:
     assert index.info.encoded == 400 - 256
     assert len(list(index.folder.parent.glob("build-*"))) == 1
     assert sorted(ids(index.search("sort", 400, "dense"))) == sorted(f"c{i}" for i in range(400))
+
+
+def test_a_dotenv_file_of_another_project_changes_nothing(
+    fake: FakeEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("CHROMA_API_IMPL=chromadb.api.fastapi.FastAPI\n")
+    monkeypatch.chdir(tmp_path)
+    assert len(index_of(some_chunks(3)).search("sort", 5, "dense")) == 3
 
 
 # --- damage -----------------------------------------------------------------------------

@@ -163,6 +163,8 @@ def _open(place: Place) -> Index | None:
         if damaged_files(build, lambda folder: _chroma_answers(folder, count)):
             return None
         index = Index(build, info, DEFAULT_RETRIEVER)
+        for other in [one for one in _opened if one.parent == build.parent]:
+            del _opened[other]
         _opened[build] = (index, snapshot(build))
         return index
 

@@ -163,7 +163,7 @@ def sentence_transformer(model: str = "") -> Embedder:
             "Which sentence-transformers model?",
             "Name it: sentence-transformers/<hub id or folder>",
         )
-    from workbench.retrieval.hub_models import resolve
+    from workbench.retrieval.hub_models import resolve  # huggingface_hub takes 0.3 s to import
 
     found = resolve(model)
     return LazyEmbedder(

@@ -104,14 +104,19 @@ class EmbeddingCache:
 
 
 def is_sound(path: Path) -> bool:
-    """Say whether an SQLite file is whole. It is not changed."""
+    """Say whether an SQLite file is whole.
+
+    It is opened for writing, so that SQLite can first undo what a killed process half wrote.
+    """
     try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=60)
         try:
             (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
         finally:
             database.close()
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise  # somebody writes for longer than a minute: that says nothing about the file
         return False
     return bool(verdict == "ok")
 

@@ -197,7 +197,7 @@ def damaged_files(build: Path, chroma_answers: Callable[[Path], bool]) -> list[s
         if name != _CHANGED_BY_OPENING and not _is_as_written(build / name, size, sha256)
     ]
     database = build / _CHANGED_BY_OPENING
-    if not database.is_file() or not is_sound(database):
+    if _CHANGED_BY_OPENING not in files or not database.is_file() or not is_sound(database):
         return [*wrong, _CHANGED_BY_OPENING]
     resized = database.stat().st_size != files[_CHANGED_BY_OPENING][0]
     if not wrong and resized and not chroma_answers(build / CHROMA):

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import chromadb
 import numpy as np
 from chromadb.config import Settings
+from chromadb.errors import ChromaError
 
 from workbench.errors import WorkbenchError
 
@@ -40,6 +42,8 @@ class ChromaView:
             self._client = _client(folder)
             self._collection = self._client.get_collection(_COLLECTION, embedding_function=None)
             self._count = self._collection.count()
+        # The graph lies in memory; an index that nobody holds any more gives it back.
+        weakref.finalize(self, self._client.close).atexit = False
 
     @staticmethod
     def build(folder: Path, ids: Sequence[str], vectors: Iterable[Vectors]) -> None:
@@ -73,11 +77,17 @@ class ChromaView:
 
     def search(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
         """Return at most ``k`` (id, cosine), best first, for one float32[dim] of unit length."""
-        found = self._collection.query(
-            query_embeddings=vector[None, :],
-            n_results=min(k, self._count),
-            include=["distances"],
-        )
+        try:
+            found = self._collection.query(
+                query_embeddings=vector[None, :],
+                n_results=min(k, self._count),
+                include=["distances"],
+            )
+        except ChromaError as error:
+            raise WorkbenchError(
+                f"The vectors of this index cannot be read: {error}.",
+                "Open the index again: what is damaged is mended then.",
+            ) from error
         distances = found["distances"]
         assert distances is not None, "distances were asked for"
         return [
@@ -96,9 +106,9 @@ class ChromaView:
 
 
 def _client(folder: Path) -> Client:
-    # Telemetry would call home.
-    client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
-    return cast("Client", client)
+    # Telemetry would call home, and a .env file where the notebook lies is not meant for us.
+    options = Settings(_env_file=None, anonymized_telemetry=False)
+    return cast("Client", chromadb.PersistentClient(str(folder), settings=options))
 
 
 def _try_out(folder: Path, count: int) -> bool:
