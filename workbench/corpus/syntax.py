@@ -145,13 +145,25 @@ def _spans(lines: Lines, parsed: Outline, owners: Sequence[_Owner]) -> Iterator[
     for owner, run in groupby(owners):
         first, rows = rows, rows + sum(1 for _ in run)
         start, end = lines.trim(first, rows)
-        if start < end:
-            # What remains of a divided class is in the same scope as its methods.
-            scope = owner.symbol if owner.divisible else owner.scope
-            is_comment = all(
-                row in parsed.comment_rows or lines.blank[row] for row in range(start, end)
-            )
-            yield Span(start, end, owner.symbol, scope, is_comment)
+        # What remains of a divided class is in the same scope as its methods.
+        scope = owner.symbol if owner.divisible else owner.scope
+        heading = end
+        if owner.divisible and rows < len(lines):
+            heading = _heading(lines, parsed, start, end)
+        for begin, stop in (lines.trim(start, heading), (heading, end)):
+            if begin < stop:
+                is_comment = all(
+                    row in parsed.comment_rows or lines.blank[row] for row in range(begin, stop)
+                )
+                yield Span(begin, stop, owner.symbol, scope, is_comment)
+
+
+def _heading(lines: Lines, parsed: Outline, start: int, end: int) -> int:
+    """Return where the comment begins that ends a range and heads what follows; or its end."""
+    row = end
+    while row > start and row - 1 in parsed.comment_rows:
+        row -= 1
+    return row if end - row <= GAP_LINES and (row == start or lines.blank[row - 1]) else end
 
 
 def _cut(
