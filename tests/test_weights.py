@@ -19,6 +19,7 @@ from tiny_models import (
     fill_hub_cache,
     is_one_line_with_a_remedy,
     left_behind,
+    start_child,
     wheel_path,
 )
 
@@ -65,6 +66,15 @@ def test_a_local_path_is_taken_as_it_is(fake: FakeIndex, tmp_path: Path) -> None
     with pytest.raises(MissingModel, match=r"There is no file .*gone\.gguf"):
         locate(str(tmp_path / "gone.gguf"))
     assert fake.requests == []
+
+
+def test_a_folder_that_happens_to_have_a_short_name_does_not_stand_in_for_the_model(
+    fake: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert locate("tiny").read_bytes() == GGUF
+    assert locate("./tiny") == Path("tiny")
 
 
 # --- order -----------------------------------------------------------------------------
@@ -125,6 +135,15 @@ def test_a_hub_that_holds_another_file_costs_no_download(hub: FakeIndex) -> None
     hub.hub[HUB_PATH] = b"another" * 1000
     assert locate("tiny").read_bytes() == GGUF
     assert hub.asked(HUB_PATH, "HEAD") and not hub.asked(HUB_PATH)
+
+
+def test_the_hub_is_where_the_environment_says(fake: FakeIndex) -> None:
+    fake.hub[HUB_PATH] = GGUF
+    child = start_child(HF_ENDPOINT=fake.url, HF_HUB_OFFLINE="0")
+    out, told = child.communicate(timeout=60)
+    assert child.returncode == 0, told
+    assert Path(out.strip()).read_bytes() == GGUF
+    assert fake.asked(HUB_PATH) and fake.downloads() == []
 
 
 def test_a_hub_that_never_answers_is_left_after_a_moment(

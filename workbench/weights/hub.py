@@ -76,7 +76,7 @@ def _within_patience(ask: Callable[[], T]) -> T:
     if answers:
         return answers[0]
     cause = _first_line(errors[0]) if errors else f"no answer in {PATIENCE_SECONDS:g} s"
-    raise Unavailable(f"the hub cannot be reached ({cause})")
+    raise Unavailable(f"the hub does not give it ({cause})")
 
 
 def _first_line(error: Exception) -> str:

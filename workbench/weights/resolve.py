@@ -218,7 +218,7 @@ def _plain_disk_errors(weights: Weights, folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(weights, folder) from error
+            raise _full(weights) from error
         raise MissingModel(
             f"Cannot write to {folder}: {error.strerror or error}.",
             "Set WORKBENCH_HOME to a folder that you can write to.",
@@ -228,12 +228,12 @@ def _plain_disk_errors(weights: Weights, folder: Path) -> Iterator[None]:
 def _insist_on_space(weights: Weights, folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE_BYTES:
-        raise _full(weights, folder, f" needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
+        raise _full(weights, f" needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
 
 
-def _full(weights: Weights, folder: Path, detail: str = " does not fit") -> MissingModel:
+def _full(weights: Weights, detail: str = " does not fit") -> MissingModel:
     return MissingModel(
-        f"The disk of {folder} is full: {weights.name}{detail}.",
+        f"The disk of {settings().models} is full: {weights.name}{detail}.",
         "Free some space, or set WORKBENCH_HOME to a folder on a larger disk, "
         f"then run: workbench models pull {weights.name}",
     )
@@ -254,10 +254,11 @@ def _nowhere(
 ) -> MissingModel | WrongHash:
     wrong = dropped or any(isinstance(cause, WrongHash) for cause in causes)
     again = f"Run: workbench models pull {weights.name}"
-    if not network:
-        cause = f"{weights.name} on this disk is not the official model; it was removed."
-        return WrongHash(cause, again) if wrong else _not_here(weights)
     told = "; ".join(str(cause).rstrip(".") for cause in causes)
+    if not network and dropped:
+        return WrongHash(f"{weights.name} was not the official file; it was removed.", again)
+    if not network:
+        return WrongHash(f"{weights.name} is not to be had here: {told}.", again)
     fallback = weights.fallback
     remedy = (
         f"Use {fallback} instead: workbench models pull {fallback}"
