@@ -25,7 +25,7 @@ from workbench.ui.corpora import CorporaTab
 
 _HERE = Path(__file__).parent
 _HEADER = """
-<header class="wb-top">
+<header class="wb wb-top">
 <div><h1>Code workbench</h1>
 <p>Ask several code models the same thing, and see their answers side by side.</p></div>
 <button type="button" data-wb-theme aria-label="Change between light and dark">Light / dark</button>
@@ -87,12 +87,36 @@ def appearance() -> dict[str, Any]:
 
 def theme() -> gr.themes.Base:
     """Return a calm theme of system fonts: nothing is loaded from elsewhere."""
-    return gr.themes.Base(
+    plain = gr.themes.Base(
         primary_hue="blue",
         neutral_hue="gray",
         radius_size="md",
         font=("ui-sans-serif", "system-ui", "sans-serif"),
         font_mono=("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"),
+    )
+    # Frames around what is typed or read, none around those frames.
+    return plain.set(
+        body_background_fill="white",
+        body_background_fill_dark="#0d1117",
+        background_fill_primary="white",
+        background_fill_primary_dark="#0d1117",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_border_width_dark="0px",
+        block_padding="0px",
+        border_color_primary="#d0d7de",
+        border_color_primary_dark="#3d444d",
+        input_background_fill="white",
+        input_background_fill_dark="#151b23",
+        input_border_width="1px",
+        input_border_width_dark="1px",
+        input_border_color="#d0d7de",
+        input_border_color_dark="#3d444d",
+        button_secondary_background_fill="#f3f4f6",
+        button_secondary_background_fill_dark="#212830",
+        checkbox_label_background_fill="#f3f4f6",
+        checkbox_label_background_fill_dark="#212830",
     )
 
 

@@ -111,7 +111,7 @@ def notice_html(lines: Sequence[str], kind: str) -> str:
     if not lines:
         return ""
     body = "".join(f"<p>{line}</p>" for line in lines)
-    return f"<div class='wb-notice {kind}' role='alert'>{body}</div>"
+    return f"<div class='wb wb-notice {kind}' role='alert'>{body}</div>"
 
 
 def problem_html(error: Exception | str) -> str:

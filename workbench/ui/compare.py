@@ -85,38 +85,45 @@ class CompareTab:
     # --- layout ------------------------------------------------------------------------
 
     def _build_request(self) -> None:
-        limits = settings()
-        label, placeholder = _ASKING["generate"]
         with gr.Row(elem_id="request"):
             with gr.Column(scale=5, min_width=300):
-                self.task = gr.Radio(
-                    _TASKS, value="generate", show_label=False, container=False, elem_id="task"
-                )
-                self.text = gr.Textbox(
-                    label=label,
-                    placeholder=placeholder,
-                    lines=9,
-                    max_lines=24,
-                    elem_id="text",
-                    autofocus=True,
-                )
+                self._build_question()
             with gr.Column(scale=3, min_width=300):
                 self._build_languages()
-                self.files = gr.File(
-                    label=f"Code files (at most {limits.max_upload_files},"
-                    f" {limits.max_upload_bytes / 1e6:g} MB each)",
-                    file_count="multiple",
-                    height=110,
-                    elem_id="files",
-                )
                 self._build_corpus()
-        gr.Markdown("Try one:", elem_id="try")
+                self._build_sampling()
         self.examples = gr.Dataset(
             components=[gr.Textbox(visible=False)],
             samples=[[example.label] for example in EXAMPLES],
             type="index",
-            show_label=False,
+            label="Examples",
             elem_id="examples",
+        )
+
+    def _build_question(self) -> None:
+        limits = settings()
+        label, placeholder = _ASKING["generate"]
+        self.task = gr.Radio(
+            _TASKS,
+            value="generate",
+            label="Task",
+            show_label=False,
+            container=False,
+            elem_id="task",
+        )
+        self.text = gr.Textbox(
+            label=label,
+            placeholder=placeholder,
+            lines=8,
+            max_lines=24,
+            elem_id="text",
+        )
+        megabytes = limits.max_upload_bytes / 1e6
+        self.files = gr.File(
+            label=f"Code files (at most {limits.max_upload_files}, {megabytes:g} MB each)",
+            file_count="multiple",
+            height=68,
+            elem_id="files",
         )
 
     def _build_languages(self) -> None:
@@ -132,29 +139,31 @@ class CompareTab:
 
     def _build_corpus(self) -> None:
         indexes = choices.indexes()
-        with gr.Row(elem_id="corpus"):
-            self.index = gr.Dropdown(
-                indexes, value=indexes[-1][1], label="Retrieve from", min_width=120
-            )
+        self.index = gr.Dropdown(
+            indexes, value=indexes[-1][1], label="Retrieve from", elem_id="index"
+        )
+        with gr.Row(elem_id="retrieving"):
             self.retriever = gr.Dropdown(
-                list(RETRIEVERS), value=DEFAULT_RETRIEVER, label="Retriever", min_width=90
+                list(RETRIEVERS), value=DEFAULT_RETRIEVER, label="Retriever", min_width=120
             )
-            self.k = gr.Number(DEFAULT_K, label="Hits", precision=0, minimum=1, min_width=60)
+            self.k = gr.Number(DEFAULT_K, label="Hits", precision=0, minimum=1, min_width=80)
+
+    def _build_sampling(self) -> None:
         with gr.Accordion("Sampling", open=False, elem_id="sampling"), gr.Row():
             self.max_tokens = gr.Number(
-                None, label="Most tokens", precision=0, minimum=1, min_width=80
+                None, label="Most tokens", precision=0, minimum=1, min_width=90
             )
             self.temperature = gr.Number(
-                None, label="Temperature", step=0.1, minimum=0, maximum=2, min_width=80
+                None, label="Temperature", step=0.1, minimum=0, maximum=2, min_width=90
             )
-            self.seed = gr.Number(None, label="Seed", precision=0, min_width=80)
+            self.seed = gr.Number(None, label="Seed", precision=0, min_width=90)
 
     def _build_bar(self) -> None:
         with gr.Row(elem_id="bar"):
             self.start = gr.Button("Run", variant="primary", elem_id="run", size="md")
             self.halt = gr.Button("Stop", variant="stop", elem_id="stop", size="md", visible=False)
-            self.more = gr.Button("Add pane", elem_id="more", size="md")
-            self.fewer = gr.Button("Remove pane", elem_id="fewer", size="md", interactive=False)
+            self.more = gr.Button("Add pane", elem_id="more", size="sm")
+            self.fewer = gr.Button("Remove pane", elem_id="fewer", size="sm", interactive=False)
 
     def _build_diff(self) -> None:
         with gr.Accordion(

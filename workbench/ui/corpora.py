@@ -78,7 +78,7 @@ class CorporaTab:
 
     def _build_search(self) -> None:
         gr.Markdown("### Search")
-        with gr.Row():
+        with gr.Row(elem_id="searching"):
             self.query = gr.Textbox(
                 label="Query", placeholder="parse a date", scale=4, min_width=240, elem_id="query"
             )
@@ -94,7 +94,7 @@ class CorporaTab:
                 list(RETRIEVERS), value=DEFAULT_RETRIEVER, label="Retriever", min_width=100
             )
             self.k = gr.Number(5, label="Hits", precision=0, minimum=1, min_width=70)
-            self.search = gr.Button("Search", variant="primary", elem_id="search", min_width=90)
+            self.search = gr.Button("Search", variant="primary", elem_id="search", size="md")
         self.hits = gr.HTML(elem_id="hits")
 
     def wire(self, compare: list[Any], refresh_compare: Callable[[], list[Any]]) -> None:
