@@ -25,8 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("spec",),
     ("api",),
     ("doctor",),
-    ("notebook", "terminal"),
-    ("cli", "ui", "__main__"),
+    ("notebook", "terminal", "ui"),
+    ("cli",),
 )
 # Floor 1 may be imported by everybody, and errors and types know only each other's names.
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

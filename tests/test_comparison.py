@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-
 from test_store import ANSWER, HIT, PROMPT
+
 from workbench.comparison import Column, Comparison, column_html, status_line
 from workbench.report import answer_html, code_html, diff_html
 from workbench.types import (

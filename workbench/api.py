@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workbench import corpus as corpora
-from workbench import retrieval
+from workbench import retrieval, weights
 from workbench.comparison import Column, Comparison
-from workbench.errors import BadInput
+from workbench.errors import BadInput, MissingModel, WrongHash
 from workbench.machine import environment
 from workbench.progress import bar
 from workbench.run import side_by_side
@@ -35,6 +36,36 @@ if TYPE_CHECKING:
     from workbench.retrieval import Index
     from workbench.store import RunRow
     from workbench.types import Backend, Hit, Question, Retriever, Solver, TaskName
+
+log = logging.getLogger(__name__)
+
+
+def pull(*names: str) -> dict[str, Path]:
+    """Get the weights of models by short name, and return where they lie.
+
+    Without names: those of the default backend and embedder. Where the default backend's cannot
+    be had, its fallback takes their place (and its key in what is returned), with a warning.
+
+    Raises:
+        UnknownName: no model has that name.
+        MissingModel: it is not to be had, and neither is a fallback.
+        WrongHash: what was found is not the official file.
+    """
+    if names:
+        return {name: weights.pull(name) for name in names}
+    generator = DEFAULT_BACKEND.partition("/")[2]
+    try:
+        paths = {generator: weights.pull(generator)}
+    except (MissingModel, WrongHash) as error:
+        fallback = weights.describe(generator).fallback
+        if fallback is None:
+            raise
+        log.warning(
+            "%s Taking %s instead, which is good for trying things out only.", error.cause, fallback
+        )
+        paths = {fallback: weights.pull(fallback)}
+    embedder = retrieval.EMBEDDERS.entry(retrieval.DEFAULT_EMBEDDER).needs
+    return paths | {embedder: weights.pull(embedder)}
 
 
 def crawl(name: str, *sources: str) -> Corpus:

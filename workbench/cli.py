@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,19 +74,20 @@ def models_list(as_json: Json = False) -> None:
 
 @models_app.command("pull")
 def models_pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Short names.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Short names; the default models without any."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Get the weights of one or more models, checked against their official sha256."""
-    from workbench.weights import pull
+    """Get the weights of models, each file checked against its official sha256."""
+    from workbench import api
 
-    paths = {}
-    for name in names:
-        paths[name] = str(pull(name))
-        if not as_json:
-            typer.echo(f"{name}: {paths[name]}")
+    paths = {name: str(path) for name, path in api.pull(*(names or ())).items()}
     if as_json:
         _print_json(paths)
+    else:
+        typer.echo("\n".join(f"{name}: {path}" for name, path in paths.items()))
 
 
 @app.command()
@@ -98,9 +100,11 @@ def crawl(
 ) -> None:
     """Crawl code into a corpus."""
     from workbench import api
+    from workbench.terminal import show_corpus
 
-    report = api.crawl(name, *(sources or ())).report()
-    _print_json(report.as_dict()) if as_json else typer.echo(str(report))
+    corpus = api.crawl(name, *(sources or ()))
+    told = {"name": corpus.name, "digest": corpus.digest, "unchanged": corpus.unchanged}
+    _print_json(told | asdict(corpus.report())) if as_json else show_corpus(corpus)
 
 
 @app.command()
@@ -113,8 +117,13 @@ def index(
     """Chunk, embed and index a corpus; what is unchanged is not embedded again."""
     from workbench import api
 
-    built = api.index(corpus, **_given(embedder=embedder, chunker=chunker))
-    _print_json(asdict(built.info)) if as_json else typer.echo(str(built.info))
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    info = api.index(corpus, **_given(embedder=embedder, chunker=chunker)).info
+    unchanged = info.built < started
+    if as_json:
+        _print_json(asdict(info) | {"unchanged": unchanged})
+    else:
+        typer.echo(f"{info}{'; unchanged since' if unchanged else ''}")
 
 
 @app.command()
@@ -166,7 +175,6 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask several backends side by side."""
-    from workbench import api
     from workbench.spec import DEFAULT_BACKEND, RunSpec, panes, read_source
 
     if with_and_without and corpus is None:

@@ -249,7 +249,7 @@ def open_corpus_index(corpus: str, embedder: str, chunker: str) -> Index:
     """
     opened = open_corpus(corpus)
     return open_index(
-        corpus,
+        opened.name,
         embedder,
         corpus_digest=opened.digest,
         chunker_fingerprint=make_chunker(chunker).fingerprint,

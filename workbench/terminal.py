@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from workbench.comparison import Column, Comparison
+    from workbench.corpus import Corpus
     from workbench.doctor import MenuRow
     from workbench.types import Hit
 
@@ -87,6 +88,17 @@ def _code(text: str, language: str | None) -> RenderableType:
     return Syntax(text, known.lexer, theme="ansi_dark", word_wrap=True, background_color="default")
 
 
+def show_corpus(corpus: Corpus) -> None:
+    """Print what a crawl read and what it left out."""
+    report = corpus.report()
+    skipped = ", ".join(f"{count} {reason}" for reason, count in report.skipped.items()) or "none"
+    Console().print(
+        f"{corpus.name}: {report.read:,} documents, {report.bytes / 1e6:.1f} MB"
+        f"{' (unchanged)' if corpus.unchanged else ''}; skipped: {skipped}",
+        highlight=False,
+    )
+
+
 def show_hits(hits: Sequence[Hit]) -> None:
     """Print hits with their code, best first."""
     console = Console()
@@ -115,6 +127,7 @@ def show_doctor(facts: Mapping[str, Mapping[str, Any]]) -> None:
     """Print the facts, one table a group."""
     console = Console()
     for group, values in facts.items():
+        values = values or {"none yet": None}
         table = Table(title=group, title_justify="left", show_header=False, box=None)
         for name, value in values.items():
             table.add_row(f"  {name}", Text("-" if value in (None, [], "") else str(value)))
