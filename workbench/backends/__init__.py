@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,11 @@ from workbench.errors import BadInput, MissingExtra, UnknownName
 from workbench.registry import Registry
 from workbench.types import Backend
 from workbench.weights.catalogue import CATALOGUE
+
+# Threads of one model that wait for each other burn a core by default. Two models at once, or a
+# busy machine, then run ten to thirty times slower. OpenMP reads this when its library is loaded,
+# by PyTorch or llama.cpp, so it has to be said before either is.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 BACKENDS = Registry("backend", "See: workbench models list")
 BACKENDS.add(
