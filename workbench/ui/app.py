@@ -59,7 +59,7 @@ def build() -> gr.Blocks:
 def serve(host: str, port: int, auth: str | None, share: bool) -> None:
     """Serve the page until it is interrupted; see ``workbench.ui.launch``."""
     check_port(host, port)
-    pair = _credentials(host, auth, share)
+    pair = credentials(host, auth, share=share)
     _reach_itself_directly()
     build().launch(
         server_name=host,
@@ -144,10 +144,13 @@ def check_port(host: str, port: int) -> None:
             ) from error
 
 
-def _credentials(host: str, auth: str | None, share: bool) -> tuple[str, str] | None:
-    """Return user and password; made up where strangers could come and none were given.
+def credentials(host: str, auth: str | None, *, share: bool) -> tuple[str, str] | None:
+    """Return user and password; made up and printed where strangers could come without.
 
     Whoever opens the page can crawl folders of this machine and send requests from it.
+
+    Raises:
+        BadInput: ``auth`` is not ``USER:PASSWORD``.
     """
     if auth is not None:
         user, _, password = auth.partition(":")

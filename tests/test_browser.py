@@ -1,0 +1,278 @@
+"""The page in a real browser, over real models: what a person sees and presses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import REAL_MODELS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.models,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (apt install chromium)"),
+]
+
+# One thread: on a busy machine two of them wait for each other at every token.
+MODEL = "llama-cpp/smollm2-135m"
+ENVIRONMENT = {"WORKBENCH_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    " --disable-background-networking --disable-component-update --disable-sync"
+)
+LONG = 60_000  # milliseconds that an answer of a small model may take on a busy machine
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the page over a home with real models and a small corpus."""
+    if not REAL_MODELS.is_dir():
+        pytest.fail(f"no weights in {REAL_MODELS}; run: make install")
+    folder = tmp_path_factory.mktemp("browser")
+    home = folder / "home"
+    home.mkdir()
+    (home / "models").symlink_to(REAL_MODELS, target_is_directory=True)
+    code = folder / "code"
+    code.mkdir()
+    (code / "intervals.py").write_text(CODE, encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, **ENVIRONMENT, "WORKBENCH_HOME": str(home)}
+    prepare = (
+        "from workbench import api;"
+        f"api.crawl('mine', {f'folder:{code}'!r}); api.index('mine', 'static')"
+    )
+    subprocess.run([sys.executable, "-c", prepare], env=environment, check=True, timeout=120)
+    serve = f"from workbench.ui import launch; launch(port={port})"
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", serve], env=environment, stdout=log, stderr=log
+        )
+        try:
+            wait_until(lambda: listens(port), 60, lambda: (folder / "log").read_text())
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+CODE = '''\
+def merge_intervals(intervals):
+    """Merge overlapping intervals, given as pairs."""
+    merged = []
+    for start, end in sorted(intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+'''
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(true: Callable[[], bool], seconds: float, why: Callable[[], str] = str) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited for {seconds} s: {why()}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Open the page; afterwards hold that it was silent and asked nobody else."""
+    pages: list[Page] = []
+    complaints: list[str] = []
+    strangers: list[str] = []
+
+    def watch(request: Any) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            strangers.append(request.url)
+
+    def listen(message: Any) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def open_one(width: int = 1280, theme: str = "light") -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.set_default_timeout(LONG)
+        page.on("request", watch)
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{address}/?__theme={theme}")
+        page.locator("#run").wait_for()
+        pages.append(page)
+        return page
+
+    yield open_one
+    for page in pages:
+        page.close()
+    assert strangers == []
+    assert complaints == []
+
+
+def choose_model(page: Page, tokens: int) -> None:
+    backend = page.get_by_label("Backend 1")
+    backend.fill(MODEL)
+    backend.press("Enter")
+    if not page.get_by_label("Most tokens").is_visible():
+        page.locator("#sampling > button").click()
+    page.get_by_label("Most tokens").fill(str(tokens))
+
+
+def pane(page: Page, at: int) -> Any:
+    return page.locator(f"#pane-{at} .wb-pane")
+
+
+def finish(page: Page) -> None:
+    page.locator("#run").wait_for(timeout=LONG)
+
+
+def example(page: Page, label: str) -> None:
+    page.locator("#examples").get_by_text(label).click()
+    page.locator("#stop").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("label", "ending"),
+    [
+        ("Generate: merge overlapping intervals", ".py"),
+        ("Summarize: runs of equal values", ".md"),
+        ("Translate: Python to Java", ".java"),
+    ],
+)
+def test_an_example_of_each_task_streams_and_is_answered(
+    open_page: Callable[..., Page], label: str, ending: str
+) -> None:
+    page = open_page()
+    choose_model(page, 48)
+    example(page, label)
+    lengths = set()
+    while page.locator("#stop").is_visible():
+        lengths.add(len(pane(page, 0).locator(".wb-body").inner_text()))
+        page.wait_for_timeout(60)
+    finish(page)
+    assert len(lengths - {0}) >= 2, "the text did not grow while it came"
+    assert pane(page, 0).get_attribute("data-status") == "done"
+    assert pane(page, 1).get_attribute("data-status") == "done"
+    with page.expect_download() as saved:
+        pane(page, 0).get_by_role("button", name="Download").click()
+    assert saved.value.suggested_filename == f"llama-cpp-smollm2-135m{ending}"
+    assert Path(saved.value.path()).read_text(encoding="utf-8").strip()
+
+
+def test_stop_stops_and_the_next_run_answers(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    choose_model(page, 1500)
+    page.locator("#text textarea").fill("Write a text adventure with forty rooms. Print them all.")
+    page.locator("#run").click()
+    page.wait_for_function(
+        "document.querySelector('#pane-0 [data-status=writing] .wb-body')?.innerText.length > 20"
+    )
+    pressed = time.monotonic()
+    page.locator("#stop").click()
+    page.locator("#pane-0 [data-status=stopped]").wait_for()
+    assert time.monotonic() - pressed < 2
+    finish(page)
+    kept = pane(page, 0).inner_text()
+    assert len(kept) > 20
+    page.wait_for_timeout(1500)
+    assert pane(page, 0).inner_text() == kept
+    choose_model(page, 4)
+    page.locator("#run").click()
+    page.locator("#pane-0 [data-status=done]").wait_for(timeout=30_000)
+    assert page.locator("#text textarea").input_value().startswith("Write a text adventure")
+
+
+def test_sources_unfold_and_two_answers_can_be_compared(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    choose_model(page, 24)
+    example(page, "Generate: merge overlapping intervals")
+    finish(page)
+    sources = page.locator("#pane-1 .wb-sources")
+    sources.locator("summary").first.click()
+    sources.get_by_text("intervals.py:1-9").click()
+    assert "def merge_intervals" in sources.locator("pre").first.inner_text()
+    page.locator("#difference > button").click()
+    diff = page.locator("#diff")
+    diff.get_by_text(f"--- {MODEL}").wait_for()
+    for label, name in (("#diff-a", "retrieval"), ("#diff-b", MODEL)):
+        page.locator(label).get_by_role("combobox").fill(name)
+        page.locator(label).get_by_role("combobox").press("Enter")
+    diff.get_by_text("--- retrieval").wait_for()
+
+
+def test_what_is_wrong_is_said_and_nothing_typed_is_lost(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.locator("#run").click()
+    page.locator("#notice").get_by_text("Say what the program should do.").wait_for()
+    page.locator("#text textarea").fill("add two numbers")
+    page.get_by_label("Backend 1").fill("lama-cpp/smollm2-135m")
+    page.get_by_label("Backend 1").press("Enter")
+    page.locator("#run").click()
+    page.locator("#notice").get_by_text("Did you mean").wait_for()
+    finish(page)
+    assert page.locator("#text textarea").input_value() == "add two numbers"
+    assert page.get_by_label("Backend 1").input_value() == "lama-cpp/smollm2-135m"
+
+
+def test_panes_come_and_go_between_two_and_four(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    for count in (3, 4):
+        page.locator("#more").click()
+        page.locator(f"#pane-{count - 1}").wait_for()
+    assert page.locator("#more").is_disabled()
+    page.locator("#fewer").click()
+    page.locator("#pane-3").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_fits_its_window(open_page: Callable[..., Page], width: int, theme: str) -> None:
+    page = open_page(width, theme)
+    overflow = "document.documentElement.scrollWidth - window.innerWidth"
+    page.get_by_label("Backend 1").fill("retrieval")
+    page.get_by_label("Backend 1").press("Enter")
+    example(page, "Generate: merge overlapping intervals")
+    finish(page)
+    page.locator("#difference > button").click()
+    assert page.evaluate(overflow) <= 0
+    assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
+    page.get_by_role("tab", name="Corpora").click()
+    page.locator("#query textarea, #query input").first.fill("merge intervals")
+    page.locator("#search").click()
+    page.locator("#hits details").first.click()
+    assert page.evaluate(overflow) <= 0
+
+
+def test_indexing_shows_what_came_of_it(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.get_by_role("tab", name="Corpora").click()
+    page.locator("#index:is(button)").click()
+    page.locator("#corpora-notice").get_by_text("mine:").wait_for()
