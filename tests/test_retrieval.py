@@ -27,7 +27,15 @@ from hypothesis import strategies as st
 
 from workbench.errors import BadInput, InUse, MissingCorpus, UnknownName, WorkbenchError
 from workbench.registry import Entry
-from workbench.retrieval import RETRIEVERS, Index, build_index, embedders, list_indexes, open_index
+from workbench.retrieval import (
+    DEFAULT_RETRIEVER,
+    RETRIEVERS,
+    Index,
+    build_index,
+    embedders,
+    list_indexes,
+    open_index,
+)
 from workbench.retrieval.fusion import fuse
 from workbench.retrieval.layout import IndexInfo, Place
 from workbench.retrieval.lexical import BM25View
@@ -290,7 +298,7 @@ def test_many_threads_find_what_one_finds(fake: FakeEmbedder) -> None:
     index = index_of(some_chunks(200))
     calls = [(word, 5, mode) for word in WORDS for mode in RETRIEVERS]
     alone = [index.search(*call) for call in calls]
-    fresh = Index(index.folder, index.info, "hybrid")
+    fresh = Index(index.folder, index.info)
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda call: fresh.search(*call), calls * 3)) == alone * 3
 
@@ -312,6 +320,15 @@ def test_an_index_shows_what_it_is(fake: FakeEmbedder) -> None:
     assert "5 chunks" in str(index.info)
     assert list(index) == some_chunks(5)
     assert json.loads(json.dumps(index.info.seconds))["total"] >= index.info.seconds["bm25"]
+
+
+def test_weak_vectors_are_fused_with_words_and_strong_ones_stand_alone(
+    fake: FakeEmbedder,
+) -> None:
+    index = index_of(some_chunks())
+    assert index.search("merge list") == index.search("merge list", 5, "dense")
+    static = Index(index.folder, replace(index.info, embedder="static"))
+    assert static.mode == DEFAULT_RETRIEVER
 
 
 # --- what is embedded again -------------------------------------------------------------

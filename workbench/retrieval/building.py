@@ -162,7 +162,7 @@ def _open(place: Place) -> Index | None:
             return index
         if damaged_files(build, lambda folder: _chroma_answers(folder, count)):
             return None
-        index = Index(build, info, DEFAULT_RETRIEVER)
+        index = Index(build, info)
         for other in [one for one in _opened if one.parent == build.parent]:
             del _opened[other]
         _opened[build] = (index, snapshot(build))
