@@ -24,34 +24,34 @@ if TYPE_CHECKING:
 
     Encode = Callable[[Sequence[str], TextKind], Vectors]
 
+# ``needs`` is the short name of the weights, as ``workbench models pull`` takes it.
 EMBEDDERS = Registry("embedder", "List them: workbench models list")
 EMBEDDERS.add(
     "static",
     f"{__name__}:static",
     "WordLlama: mean of token vectors, no network layers; the fastest",
     extra="retrieval",
-    needs="18 MB of weights",
+    needs="wordllama",
 )
 EMBEDDERS.add(
     "minilm",
     f"{__name__}:minilm",
     "all-MiniLM-L6-v2 through PyTorch, 256 tokens",
     extra="retrieval",
-    needs="92 MB of weights",
+    needs="minilm",
 )
 EMBEDDERS.add(
     "gte-small",
     f"{__name__}:gte_small",
-    "gte-small through ONNX runtime, 512 tokens; the best of the packaged ones",
+    "gte-small through ONNX runtime, 512 tokens",
     extra="retrieval",
-    needs="134 MB of weights",
+    needs="gte-small",
 )
 EMBEDDERS.add(
     "sentence-transformers",
     f"{__name__}:sentence_transformer",
     "any model of the hub or a folder: sentence-transformers/<id or folder>",
     extra="retrieval",
-    needs="the hub, or a folder",
 )
 
 RUNTIMES = Registry("embedding runtime")
