@@ -112,12 +112,14 @@ def test_code_in_files_stands_before_the_wish(task: TaskName) -> None:
     assert text.index("x = 1") < text.index("y = 2") < text.index("mind the names")
 
 
-def test_the_audience_stands_in_the_system_message_if_there_is_one() -> None:
+def test_the_audience_stands_last_if_there_is_one() -> None:
     task = load_task("summarize")
-    with_one = system(task.render(ask("summarize", CODE, audience="a beginner"), ()).messages)
-    assert "a beginner" in with_one
-    without = system(task.render(ask("summarize", CODE), ()).messages)
-    assert without == with_one.replace("\n\nWrite for a beginner.", "")
+    with_one = task.render(ask("summarize", CODE, audience="a beginner"), ()).messages
+    without = task.render(ask("summarize", CODE), ()).messages
+    last = user(with_one).removeprefix(user(without))
+    assert last.startswith("\n\n")
+    assert "a beginner" in last
+    assert system(with_one) == system(without)
 
 
 @pytest.mark.parametrize(
