@@ -45,6 +45,6 @@ def models_home(home: Path) -> Path:
     """Return a home of its own that holds the real weights that ``make install`` fetched."""
     if not REAL_MODELS.is_dir():
         pytest.fail(f"no weights in {REAL_MODELS}; run: make install")
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     (home / "models").symlink_to(REAL_MODELS, target_is_directory=True)
     return home

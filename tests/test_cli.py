@@ -52,7 +52,9 @@ def replay(home: Path, tmp_path: Path) -> str:
 def folder(tmp_path: Path) -> Path:
     source = tmp_path / "code"
     source.mkdir()
-    (source / "greet.py").write_text('def hello(name):\n    """Greet."""\n    return f"hi {name}"\n')
+    (source / "greet.py").write_text(
+        'def hello(name):\n    """Greet."""\n    return f"hi {name}"\n'
+    )
     (source / "sums.py").write_text("def add(a, b):\n    return a + b\n")
     return source
 
@@ -133,13 +135,17 @@ WRONG = {
     "no target": (("ask", "x = 1", "--task", "translate", "--from", "python"), 2, "--to"),
     "unknown option": (("ask", "x", "--bakend", "y"), 2, "--backend"),
     "unknown command": (("crwl", "x"), 2, "crawl"),
-    "missing argument": (("search", "x"), 2, "QUERY"),
-    "wrong number": (("search", "x", "y", "--k", "0"), 2, "0"),
+    "missing argument": (("search", "x"), 2, "'query'. See: workbench search --help"),
+    "wrong number": (("search", "x", "y", "--k", "0"), 2, "greater than or equal to 1"),
     "unknown source": (("crawl", "mine", "foldr:/x"), 2, "folder"),
     "missing folder": (("crawl", "mine", "folder:/does/not/exist"), 2, "/does/not/exist"),
     "missing file": (("ask", "x", "--file", "/does/not/exist.py"), 2, "/does/not/exist.py"),
     "unknown weights": (("models", "pull", "qwen"), 2, "qwen2.5-coder-0.5b"),
-    "retriever without corpus": (("ask", "x", "-b", "retrieval", "--with-and-without"), 2, "--corpus"),
+    "retriever without corpus": (
+        ("ask", "x", "-b", "retrieval", "--with-and-without"),
+        2,
+        "--corpus",
+    ),
 }
 
 

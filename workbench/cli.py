@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput, MissingExtra, WorkbenchError
 
 # Everything heavier is imported inside the command that needs it: `--help` stays quick.
 if TYPE_CHECKING:
@@ -207,9 +208,8 @@ def ui(
     share: Annotated[bool, typer.Option(help="Open a public Gradio link.")] = False,
 ) -> None:
     """Open the workbench in the browser."""
-    from workbench.registry import require
-
-    require("gradio", "The UI", "ui")
+    if importlib.util.find_spec("gradio") is None:
+        raise MissingExtra("The UI", "ui")
     from workbench.ui import launch
 
     launch(host=host, port=port, auth=auth, share=share)
@@ -250,12 +250,15 @@ def main() -> None:
         sys.exit(130)
     except typer.Abort:
         sys.exit(130)
-    except (WorkbenchError, typer.TyperException) as error:
+    except typer.TyperException as error:
+        if message := " ".join(error.format_message().split()):
+            command = " ".join(["workbench", *arguments[:1]]) if arguments else "workbench"
+            typer.echo(f"Error: {message.rstrip('.')}. See: {command} --help", err=True)
+        sys.exit(error.exit_code)
+    except WorkbenchError as error:
         if debug:
             raise
-        line = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        if line.strip():
-            typer.echo(f"Error: {' '.join(line.split())}", err=True)
+        typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)

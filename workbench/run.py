@@ -12,7 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.types import Failed, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from workbench.types import Question, Solver
 
@@ -24,7 +24,7 @@ _AHEAD = 256
 _LOOK = 0.2
 
 
-def side_by_side(question: Question, solvers: Sequence[Solver]) -> Iterator[Update]:
+def side_by_side(question: Question, solvers: Sequence[Solver]) -> Generator[Update]:
     """Yield the events of all solvers as they come, each solver in a thread of its own.
 
     The last update of each solver is Answered or Failed: an error fills its own column and the

@@ -186,7 +186,7 @@ def solver(
     return Direct(
         backend,
         load_task,
-        name=name or getattr(backend, "name", type(backend).__name__),
+        name=name or str(getattr(backend, "name", type(backend).__name__)),
         retriever=retriever,
         k=k,
         overrides=params,

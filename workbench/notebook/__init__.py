@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from IPython.display import DisplayHandle, display
+import IPython.display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,8 @@ def live(comparisons: Iterator[Comparison]) -> Comparison:
     Pass it on: ``wb.ask(..., show=live)``. Interrupting the kernel stops the models; what came is
     shown and stored.
     """
-    handle: DisplayHandle | None = None
+    display: Any = IPython.display.display  # untyped
+    handle: Any = None
     comparison: Comparison | None = None
     drawn = 0.0
     for comparison in comparisons:
