@@ -52,6 +52,7 @@ EMBEDDERS.add(
     f"{__name__}:sentence_transformer",
     "any model of the hub or a folder: sentence-transformers/<id or folder>",
     extra="retrieval",
+    needs="the hub, or a folder",
 )
 
 RUNTIMES = Registry("embedding runtime")
