@@ -245,27 +245,27 @@ def main() -> None:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
         code = app(args=arguments, standalone_mode=False)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("Stopped.", err=True)
-        sys.exit(130)
-    except typer.Abort:
-        sys.exit(130)
-    except typer.TyperException as error:
-        if message := " ".join(error.format_message().split()):
-            command = " ".join(["workbench", *arguments[:1]]) if arguments else "workbench"
-            typer.echo(f"Error: {message.rstrip('.')}. See: {command} --help", err=True)
-        sys.exit(error.exit_code)
-    except WorkbenchError as error:
-        if debug:
-            raise
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(1)
+        code = 130
     except Exception as error:
-        if debug:
+        if debug and not isinstance(error, typer.TyperException):
             raise
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
-        typer.echo(f"Error: {cause} (a bug; --debug shows where)", err=True)
-        sys.exit(1)
+        line, code = _explain(error, arguments)
+        if line:
+            typer.echo(line, err=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception, arguments: list[str]) -> tuple[str, int]:
+    """Return the one line that an error comes to, and the exit code."""
+    if isinstance(error, WorkbenchError):
+        return f"Error: {error}", error.exit_code
+    if isinstance(error, typer.TyperException):
+        message = " ".join(error.format_message().split()).rstrip(".")
+        command = " ".join(["workbench", *arguments[:1]])
+        return message and f"Error: {message}. See: {command} --help", error.exit_code
+    if isinstance(error, BrokenPipeError):  # `workbench ... | head`
+        return "", 1
+    cause = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"Error: {cause} (a bug; --debug shows where)", 1
