@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.report import answer_html, diff_html, sources_html, style, unified_diff
@@ -18,6 +18,7 @@ from workbench.types import (
     Prompted,
     Question,
     Retrieved,
+    SamplingParams,
     Token,
     Update,
     fence_for,
@@ -202,6 +203,9 @@ class Comparison:
         return self.to_markdown()
 
 
+_SAMPLING = {field.name for field in fields(SamplingParams)}
+
+
 def figures(column: Column) -> str:
     """Return a column's figures in one line: tokens, times, rate, and what needs a warning."""
     completion = column.completion
@@ -217,7 +221,9 @@ def figures(column: Column) -> str:
     parts.append(_seconds(completion.seconds))
     if completion.finish_reason == "length":
         parts.append("cut at the token limit")
-    if completion.ignored:
+    if set(completion.ignored) == _SAMPLING:
+        parts.append("does not sample")
+    elif completion.ignored:
         parts.append(f"ignored: {', '.join(completion.ignored)}")
     return " · ".join(parts)
 
