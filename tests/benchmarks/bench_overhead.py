@@ -22,6 +22,7 @@ from typing import Any
 
 from workbench import backends, weights
 from workbench.api import stream_solvers
+from workbench.backends.llama_cpp import thread_count
 from workbench.settings import settings
 from workbench.spec import solver
 from workbench.tasks import load_task
@@ -94,8 +95,7 @@ def bare_runner(model: str) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(weights.locate(model))
     params.n_ctx = settings().context_length
-    threads = settings().threads or len(os.sched_getaffinity(0))
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = thread_count()
     params.verbosity = -1
     return xllamacpp.Server(params)
 
@@ -193,8 +193,8 @@ def render(rounds: list[dict[str, Timing]], options: argparse.Namespace, load: f
             f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()},"
             f" xllamacpp {xllamacpp.__version__}; load average {load:.1f} at the start. Medians of"
             f" {options.rounds} rounds, {options.tokens} new tokens each; the overheads are"
-            " medians of the differences within a round. Where the load shows that other work shared"
-            " the cores, only the processor time tells the ways apart. Targets: at most"
+            " medians of the differences within a round. Where the load shows that other work"
+            " shared the cores, only the processor time tells the ways apart. Targets: at most"
             f" {TARGET_PERCENT:g} % of tokens/s and {TARGET_MILLISECONDS:g} ms.",
             "",
             "| way | tokens/s | first token, ms | processor s | tokens/s lost |"

@@ -19,13 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import xllamacpp
 
 from workbench import weights
 from workbench.backends.streaming import Channel, Transcript
 from workbench.errors import BackendError
 from workbench.settings import settings
 from workbench.types import Completion, FinishReason, Message, Prompt, SamplingParams, Token
+
+try:
+    import xllamacpp
+except ModuleNotFoundError:
+    raise  # the registry says which extra brings it
+except ImportError as error:
+    raise BackendError(
+        f"llama.cpp cannot be loaded: {error}.", "On Debian or Ubuntu: apt install libgomp1"
+    ) from error
 
 SLOTS = 4
 # Tokens of a prompt that are read at once. A request can only be ended between two batches:
@@ -130,13 +138,12 @@ def _serve(path: Path, secret: str) -> Any:
                 f"{path} is no GGUF file.", "Choose a .gguf file, or see: workbench models list"
             )
     here = settings()
-    threads = here.threads or len(os.sched_getaffinity(0))
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * here.context_length  # llama.cpp divides it among the slots
     params.n_batch = params.n_ubatch = _BATCH
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = thread_count()
     params.cache_ram_mib = 0  # else finished prompts are kept, in up to 8 GiB
     params.verbosity = _LOUD if here.debug else _SILENT
     params.api_keys = [secret]
@@ -149,6 +156,13 @@ def _serve(path: Path, secret: str) -> Any:
             " large for this machine's memory.",
             "WORKBENCH_DEBUG=1 shows its own words.",
         ) from error
+
+
+def thread_count() -> int:
+    """Return the threads that are set, or else one for each core that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    return settings().threads or cores or 1
 
 
 def _request(prompt: Prompt, params: SamplingParams) -> dict[str, Any]:
