@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from workbench.backends import load_backend, unload, unload_all
@@ -146,7 +146,7 @@ def test_more_requests_than_slots_are_all_answered(model):
 @pytest.mark.models
 def test_the_http_side_lets_nobody_in_without_the_secret(model):
     url = f"{model._server.listening_address}/v1/chat/completions"
-    refused = httpx.post(url, json={"messages": []}, trust_env=False)
+    refused = httpx2.post(url, json={"messages": []}, trust_env=False)
     assert refused.status_code == 401
 
 

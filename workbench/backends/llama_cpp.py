@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from workbench import weights
 from workbench.backends.streaming import Channel, Transcript
@@ -52,7 +52,7 @@ class LlamaCpp:
         self._server: Any = _serve(path, secret := secrets.token_urlsafe())
         self._channels: set[Channel[dict[str, Any]]] = set()
         # The binding has no call for these two; the server's own loopback address has.
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             base_url=self._server.listening_address,
             headers={"Authorization": f"Bearer {secret}"},
             trust_env=False,

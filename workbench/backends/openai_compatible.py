@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 
 from workbench.backends.streaming import Channel, Transcript
 from workbench.errors import BackendError, MissingKey, WorkbenchError
@@ -38,8 +38,8 @@ class OpenAICompatible:
         self._paths = [f"{self._url}/chat/completions"]
         if not self._url.endswith("/v1"):
             self._paths.append(f"{self._url}/v1/chat/completions")
-        timeout = httpx.Timeout(settings().token_timeout, connect=_CONNECT_SECONDS)
-        self._client = httpx.AsyncClient(timeout=timeout)
+        timeout = httpx2.Timeout(settings().token_timeout, connect=_CONNECT_SECONDS)
+        self._client = httpx2.AsyncClient(timeout=timeout)
         self._loop = asyncio.new_event_loop()
         self._closed = False
         threading.Thread(target=self._run_loop, name=name, daemon=True).start()
@@ -105,9 +105,9 @@ class OpenAICompatible:
         for path in list(self._paths):
             sent = self._client.stream("POST", path, json=request, headers=_authorization())
             async with sent as response:
-                if response.status_code == httpx.codes.NOT_FOUND and path != self._paths[-1]:
+                if response.status_code == httpx2.codes.NOT_FOUND and path != self._paths[-1]:
                     continue
-                if response.status_code != httpx.codes.OK:
+                if response.status_code != httpx2.codes.OK:
                     raise await self._refusal(response)
                 self._paths = [path]
                 anything = complete = False
@@ -120,7 +120,7 @@ class OpenAICompatible:
                 raise BackendError(f"{self._url} broke off within its answer.", "Ask again.")
             return
 
-    async def _pieces(self, response: httpx.Response) -> AsyncIterator[_Piece]:
+    async def _pieces(self, response: httpx2.Response) -> AsyncIterator[_Piece]:
         """Read a server-sent event stream up to its [DONE] or its end."""
         async for line in response.aiter_lines():
             if not line.startswith("data:"):
@@ -140,31 +140,31 @@ class OpenAICompatible:
                 raise BackendError(f"{self._url} failed: {_reason(data)}", "Ask again.")
             yield piece
 
-    async def _refusal(self, response: httpx.Response) -> WorkbenchError:
+    async def _refusal(self, response: httpx2.Response) -> WorkbenchError:
         status = response.status_code
         body = (await response.aread()).decode(errors="replace")
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
             # No excerpt: servers repeat the key that they refuse.
             held = "refuses the key it was given" if os.environ.get(KEY) else "wants a key"
             return MissingKey(f"{self._url} {held} (HTTP {status}).", f"Set {KEY}.")
         remedy = "Ask again later."
-        if status == httpx.codes.NOT_FOUND:
+        if status == httpx2.codes.NOT_FOUND:
             remedy = (
                 f"Check the model's name and the url; it may list its models at {self._url}/models."
             )
-        elif status < httpx.codes.INTERNAL_SERVER_ERROR:
+        elif status < httpx2.codes.INTERNAL_SERVER_ERROR:
             remedy = "Check the model's name, the prompt's length and the url."
         return BackendError(f"{self._url} answers HTTP {status}: {_reason(body)}", remedy)
 
     def _explained(self, error: BaseException) -> BaseException:
-        if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+        if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):
             return BackendError(f"Nothing answers at {self._url}.", "Start the server.")
-        if isinstance(error, httpx.TimeoutException):
+        if isinstance(error, httpx2.TimeoutException):
             return BackendError(
                 f"{self._url} was silent for {settings().token_timeout:g} s.",
                 "Ask again, or raise WORKBENCH_TOKEN_TIMEOUT.",
             )
-        if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+        if isinstance(error, httpx2.HTTPError | httpx2.InvalidURL):
             return BackendError(
                 f"{self._url} broke off: {type(error).__name__}.", "Ask again, or check the url."
             )

@@ -57,7 +57,7 @@ def _pair(question: Question) -> tuple[Language, Language]:
     if source is None:
         raise BadInput(
             "The language of the code is not known.",
-            f"Name the source language: {_names()}.",
+            f"Name the source language (--from): {_names()}.",
         )
     if source == target:
         raise BadInput(
@@ -71,7 +71,7 @@ def _target(question: Question) -> Language:
     if not question.target_language:
         raise BadInput(
             "Translate into which language?",
-            f"Name the target language: {_names()}.",
+            f"Name the target language (--to): {_names()}.",
         )
     return language(question.target_language)
 
