@@ -17,7 +17,7 @@ PACKAGE = Path(workbench.__file__).parent
 # Within floor 2 the rooms stand on each other in the order of this list.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("registry", "settings", "progress", "languages", "machine", "cancel"),
+    ("registry", "settings", "progress", "languages", "machine", "cancel", "locks"),
     ("weights", "sandbox", "prompts", "run", "store", "report"),
     ("comparison",),
     ("corpus", "retrieval", "backends", "metrics"),

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from workbench.corpus.manifest import find_manifest, list_manifests
 from workbench.corpus.sources import SourceCrawler, parse_source
-from workbench.corpus.store import Corpus, check_name, lock_corpus, read_corpus, write_corpus
+from workbench.corpus.store import Corpus, check_name, read_corpus, write_corpus
 from workbench.errors import BadInput, UnknownName, WorkbenchError
+from workbench.locks import exclusive
 from workbench.progress import bar
+from workbench.settings import settings
 from workbench.types import Document
 
 
@@ -34,7 +36,7 @@ def crawl(name: str, sources: Sequence[str] = ()) -> Corpus:
     skipped: Counter[str] = Counter()
     documents = _read(name, list(crawlers.values()), skipped)
     try:
-        with lock_corpus(name):
+        with exclusive(settings().corpora / name, f"The corpus {name} is being written"):
             return write_corpus(name, documents, revisions, skipped)
     except OSError as error:
         raise WorkbenchError(

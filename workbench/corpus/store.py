@@ -22,10 +22,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from workbench.corpus.manifest import find_manifest, list_manifests
-from workbench.errors import BadInput, InUse, MissingCorpus
+from workbench.errors import BadInput, MissingCorpus
 from workbench.settings import settings
 from workbench.types import Document
 
@@ -178,7 +176,7 @@ def write_corpus(
 ) -> Corpus:
     """Write a corpus, replacing the one of that name in a single step.
 
-    ``skipped`` is read after ``documents`` is exhausted. Call it under ``lock_corpus``. Where
+    ``skipped`` is read after ``documents`` is exhausted. Call it under ``exclusive``. Where
     documents, sources and counts are what they were, nothing is replaced.
 
     Raises:
@@ -234,36 +232,6 @@ def _commit(corpus: Corpus) -> None:
             # A reader on Windows may hold the old file open; the next crawl removes it.
             with contextlib.suppress(PermissionError):
                 file_of_documents.unlink()
-
-
-@contextlib.contextmanager
-def lock_corpus(name: str) -> Iterator[None]:
-    """Hold the right to write a corpus; a process that dies lets go of it.
-
-    Raises:
-        InUse: another process, or thread, holds it.
-    """
-    folder = settings().corpora / name
-    folder.mkdir(parents=True, exist_ok=True)
-    # Beside the lock, as older versions of filelock truncate the file that they lock.
-    writer = folder / "writer.pid"
-    lock = FileLock(folder / "writer.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        with contextlib.suppress(OSError):
-            pid = writer.read_text(encoding="ascii")
-            raise InUse(
-                f"The corpus {name} is being written by process {pid}.",
-                "Try again when it is done.",
-            ) from None
-        raise InUse(f"The corpus {name} is being written.", "Try again.") from None
-    try:
-        writer.write_text(str(os.getpid()), encoding="ascii")
-        yield
-    finally:
-        writer.unlink(missing_ok=True)
-        lock.release()
 
 
 def _documents_file(folder: Path, digest: str) -> Path:
