@@ -1,12 +1,21 @@
-"""One progress bar for the terminal, the notebook and the UI (which tracks tqdm)."""
+"""One progress bar for the terminal, the notebook and the UI."""
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+    # Done, of how many (None: nobody knows), what is done, and in which unit.
+    Listener = Callable[[float, float | None, str, str], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("workbench_progress", default=None)
 
 
 def bar(
@@ -14,14 +23,45 @@ def bar(
 ) -> tqdm[Any]:
     """Return a tqdm bar with rate and estimate that shows itself after a second of work.
 
-    It is silent where nobody watches (stderr is no terminal and this is no notebook).
-    ``unit="B"`` counts bytes in powers of 1024.
+    It is silent where nobody watches (stderr is no terminal and this is no notebook), and tells
+    the listener of ``heard_by`` where there is one. ``unit="B"`` counts bytes in powers of 1024.
     """
     from tqdm.auto import tqdm
 
+    listener = _listener.get()
+    if listener is not None:
+        return _heard(iterable, listener, total=total, desc=desc, unit=unit, **options)
     if unit == "B":
         options = {"unit_scale": True, "unit_divisor": 1024, **options}
     quiet = None if "ipykernel" not in sys.modules else False
     return tqdm(
         iterable, total=total, desc=desc, unit=unit, delay=1, disable=quiet, leave=False, **options
     )
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Within the block, and in this thread, tell ``listener`` how far the bars are.
+
+    Gradio's own tracking of tqdm cannot be used: it replaces ``tqdm.__iter__``, and of two bars
+    that run at once, one inside a generator that the other reads, it hands out the wrong items.
+    """
+    before = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(before)
+
+
+def _heard(iterable: Any, listener: Listener, **options: Any) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    class Heard(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when run
+        """Draws nothing; says where it would draw."""
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            if msg is None:  # a text is drawn at the end only, to wipe the bar out
+                listener(self.n, self.total, self.desc.removesuffix(": "), self.unit)
+
+    options = {"mininterval": 0.2, **options, "file": io.StringIO(), "leave": False}
+    return Heard(iterable, **options)
