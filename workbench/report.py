@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from workbench.types import Answer, Hit
 
 # Colours are variables, so that one page serves a notebook and the UI, in light and in dark.
-_LIGHT = "--wb-line:#d0d7de;--wb-soft:#f6f8fa;--wb-text:#1f2328;--wb-dim:#59636e;--wb-bad:#b3261e"
-_DARK = "--wb-line:#3d444d;--wb-soft:#151b23;--wb-text:#e6edf3;--wb-dim:#9198a1;--wb-bad:#ff8a80"
+_LIGHT = (
+    "--wb-line:#d0d7de;--wb-soft:#f6f8fa;--wb-text:#1f2328;--wb-dim:#59636e;"
+    "--wb-bad:#b3261e;--wb-good:#1a7f37"
+)
+_DARK = (
+    "--wb-line:#3d444d;--wb-soft:#151b23;--wb-text:#e6edf3;--wb-dim:#9198a1;"
+    "--wb-bad:#ff8a80;--wb-good:#56d364"
+)
 _DARK_SCOPES = ('[data-jp-theme-light="false"]', ".dark", ".vscode-dark")
 
 _LAYOUT = """
@@ -33,7 +39,7 @@ margin:6px 0;overflow-x:auto;font-size:12.5px;line-height:1.45;white-space:pre}
 .wb-error{color:var(--wb-bad);overflow-wrap:anywhere}
 .wb details{margin:2px 0}
 .wb summary{cursor:pointer;overflow-wrap:anywhere}
-.wb-diff .wb-add{color:#1a7f37}.wb-diff .wb-del{color:#b3261e}
+.wb-diff .wb-add{color:var(--wb-good)}.wb-diff .wb-del{color:var(--wb-bad)}
 """
 
 
