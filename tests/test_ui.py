@@ -21,6 +21,7 @@ from workbench.cancel import cancelled
 from workbench.comparison import Column, Comparison
 from workbench.errors import BackendError, BadInput
 from workbench.languages import LANGUAGES
+from workbench.progress import bar, heard_by
 from workbench.spec import Pane, RunSpec
 from workbench.types import (
     Answer,
@@ -402,6 +403,20 @@ def test_a_folder_with_a_space_is_crawled_and_listed(corpora: CorporaTab, tmp_pa
     assert "1 files read" in said and "wb-done" in said
     assert "mine" in table_html() and "not indexed" in table_html()
     assert corpora.refresh()[1]["choices"] == ["mine"]
+
+
+def test_bars_within_bars_are_heard_and_hand_out_their_own_items() -> None:
+    heard: list[tuple[float, float | None, str]] = []
+
+    def doubled() -> Iterator[int]:
+        for number in bar(range(40), total=40, desc="inner", unit="number", mininterval=0):
+            yield 2 * number
+
+    with heard_by(lambda done, total, what, unit: heard.append((done, total, what))):
+        found = list(bar(doubled(), desc="outer", unit="number"))
+    assert found == list(range(0, 80, 2))
+    assert {what for *_, what in heard} == {"inner", "outer"}
+    assert (40, 40, "inner") in heard or max(done for done, *_ in heard) >= 1
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def _is_whole(name: str) -> bool:
 
 def indexes() -> Choices:
     """Return the indexes that can be searched, and none; see ``split_index`` for the values."""
-    found = [(one, chunker) for one in list_indexes() if (chunker := _chunker_of(one))]
+    found = [(one, chunker) for one in list_indexes() if (chunker := chunker_of(one))]
     corpora = [one.corpus for one, _ in found]
     choices = [("No corpus", NO_CORPUS)]
     for one, chunker in found:
@@ -59,7 +59,7 @@ def indexes() -> Choices:
     return choices
 
 
-def _chunker_of(info: IndexInfo) -> str | None:
+def chunker_of(info: IndexInfo) -> str | None:
     """Return the chunker that an index was cut with, None where it is no longer the same."""
     names = [entry.name for entry in CHUNKERS]
     return next((one for one in names if make_chunker(one).fingerprint == info.chunker), None)

@@ -122,7 +122,6 @@ class CompareTab:
         self.files = gr.File(
             label=f"Code files (at most {limits.max_upload_files}, {megabytes:g} MB each)",
             file_count="multiple",
-            height=68,
             elem_id="files",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import shlex
+import time
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ from workbench import api
 from workbench.corpus import CHUNKERS, list_corpora
 from workbench.doctor import menu
 from workbench.errors import BadInput, WorkbenchError
+from workbench.progress import heard_by
 from workbench.report import hits_html
 from workbench.retrieval import DEFAULT_EMBEDDER, DEFAULT_RETRIEVER, RETRIEVERS, list_indexes
 from workbench.spec import DEFAULT_CHUNKER
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Where a handler has this as a default, Gradio shows its tqdm bars on the page.
-_BARS = gr.Progress(track_tqdm=True)
+# Gradio hands a handler that has this as a default the bar of its own event.
+_BAR = gr.Progress()
 
 
 class CorporaTab:
@@ -136,28 +138,26 @@ class CorporaTab:
 
     # --- what happens ------------------------------------------------------------------
 
-    def do_crawl(self, name: str, sources: str, progress: gr.Progress = _BARS) -> str:
+    def do_crawl(self, name: str, sources: str, progress: gr.Progress = _BAR) -> str:
         """Crawl, and say in one line what came of it."""
-        del progress  # it works by standing in the signature
 
         def work() -> str:
             report = api.crawl((name or "").strip(), *shlex.split(sources or "")).report()
             return f"{name}: {report.read:,} files read, {report.seen - report.read:,} left out."
 
-        return _in_one_line(work)
+        return _in_one_line(work, progress)
 
     def do_index(
         self,
         corpus: str,
         embedder: str,
         chunker: str,
-        progress: gr.Progress = _BARS,
+        progress: gr.Progress = _BAR,
     ) -> str:
         """Index, and say in one line what came of it."""
-        del progress
         if not corpus:
             return choices.problem_html(BadInput("There is no corpus.", "Crawl one first."))
-        return _in_one_line(lambda: str(api.index(corpus, embedder, chunker).info))
+        return _in_one_line(lambda: str(api.index(corpus, embedder, chunker).info), progress)
 
     def do_search(self, query: str, index: str, retriever: str, k: float) -> tuple[str, Any]:
         """Search an index; return what is wrong, and the hits."""
@@ -209,8 +209,9 @@ def table_html() -> str:
 
 def _index_cells(info: IndexInfo, corpus: Corpus) -> list[str]:
     stale = "" if info.corpus_digest == corpus.digest else " (out of date: index again)"
+    name = f"{info.embedder}, {choices.chunker_of(info) or 'an older chunker'}"
     return [
-        info.embedder + stale,
+        name + stale,
         f"{info.chunks:,}",
         info.built[:10],
         f"{info.bytes / 1e6:,.1f} MB",
@@ -221,14 +222,32 @@ def _row(cells: list[str]) -> str:
     return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
 
 
-def _in_one_line(work: Callable[[], str]) -> str:
+def _in_one_line(work: Callable[[], str], progress: gr.Progress) -> str:
+    """Do the work behind a bar; return what came of it, or what is wrong."""
     try:
-        return choices.notice_html([html.escape(work())], "wb-done")
+        with heard_by(_on_page(progress)):
+            return choices.notice_html([html.escape(work())], "wb-done")
     except (WorkbenchError, ValueError) as error:  # shlex complains with a ValueError
         return choices.problem_html(error)
     except Exception as error:
         log.exception("crawling or indexing broke")
         return choices.problem_html(f"{type(error).__name__}: {error} (see the log)")
+
+
+def _on_page(progress: gr.Progress) -> Callable[[float, float | None, str, str], None]:
+    """Return a listener for the page's one bar: of two at once, that which knows its end."""
+    last = 0.0
+
+    def listen(done: float, total: float | None, what: str, unit: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if total:
+            last = now
+            progress(done / total, desc=f"{what}: {done:,.0f} of {total:,.0f}")
+        elif now - last > 2:
+            progress((int(done), None), desc=what, unit=unit)
+
+    return listen
 
 
 def _corpora() -> list[str]:
