@@ -106,11 +106,13 @@ def search(
     query: str,
     *,
     k: int = 5,
-    retriever: str = retrieval.DEFAULT_RETRIEVER,
+    retriever: str | None = None,
     embedder: str = retrieval.DEFAULT_EMBEDDER,
     chunker: str = DEFAULT_CHUNKER,
 ) -> list[Hit]:
     """Return the ``k`` best hits of an indexed corpus.
+
+    Without ``retriever``: by the one that measured best for the embedder.
 
     Raises:
         MissingCorpus: it was not crawled, or not indexed so.

@@ -16,7 +16,6 @@ from workbench.errors import BadInput, UnknownName
 from workbench.languages import language, language_of_path
 from workbench.retrieval import (
     DEFAULT_EMBEDDER,
-    DEFAULT_RETRIEVER,
     RETRIEVERS,
     Index,
     open_index,
@@ -54,7 +53,8 @@ def panes(backends: Sequence[str], with_and_without: bool = False) -> tuple[Pane
 class RunSpec:
     """What one comparison is made of, in names and numbers alone.
 
-    ``params`` are sampling parameters that override the task's own. ``check`` finds what is wrong
+    ``retriever`` None is the one that measured best for the embedder. ``params`` are sampling
+    parameters that override the task's own. ``check`` finds what is wrong
     before anything is loaded; ``solvers`` are cheap, too: each loads its backend when it starts.
     """
 
@@ -68,7 +68,7 @@ class RunSpec:
     corpus: str | None = None
     embedder: str = DEFAULT_EMBEDDER
     chunker: str = DEFAULT_CHUNKER
-    retriever: str = DEFAULT_RETRIEVER
+    retriever: str | None = None
     k: int = DEFAULT_K
     params: tuple[tuple[str, Any], ...] = ()
 
@@ -118,8 +118,8 @@ class RunSpec:
         if self.corpus is not None:
             if self.k < 1:
                 raise BadInput(f"k is {self.k}.", "Ask for at least one hit: --k 4")
-            if self.retriever not in RETRIEVERS:
-                raise UnknownName("retriever", self.retriever, RETRIEVERS)
+            if self.retriever not in (None, *RETRIEVERS):
+                raise UnknownName("retriever", str(self.retriever), RETRIEVERS)
             open_corpus(self.corpus)
 
     def sampling(self, defaults: SamplingParams) -> SamplingParams:
@@ -220,7 +220,7 @@ class NamedSolver:
 class CorpusRetriever:
     """A corpus's index, opened when it is first searched; equal searches run once."""
 
-    def __init__(self, corpus: str, embedder: str, chunker: str, mode: str) -> None:
+    def __init__(self, corpus: str, embedder: str, chunker: str, mode: str | None) -> None:
         self._names = (corpus, embedder, chunker)
         self._mode = mode
         self._lock = threading.Lock()
