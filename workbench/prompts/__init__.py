@@ -31,8 +31,8 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 class Template:
     """A prompt with gaps. ``sections`` map a section's name to its paragraphs.
 
-    ``digest`` is the SHA-256 of the file's text, in hexadecimal, so that two runs can tell
-    whether they asked in the same words.
+    ``digest`` is the SHA-256 of all sections, in hexadecimal, so that two runs can tell whether
+    they asked in the same words.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Template:
         if not set(names) & set(_ROLES):
             raise ValueError(f"template {name} has no section called {' or '.join(_ROLES)}")
         paragraphs = (tuple(re.split(r"\n{2,}", body.strip())) for body in pieces[1::2])
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256("\n".join(pieces).encode()).hexdigest()
         return cls(name, digest, dict(zip(names, paragraphs, strict=True)))
 
     @property

@@ -20,7 +20,7 @@ class Generate:
     params: SamplingParams = field(default=SamplingParams(max_tokens=768))
 
     def render(self, question: Question, hits: Sequence[Hit], fits: Fits | None = None) -> Prompt:
-        """Write the prompt: references, files, and the request last.
+        """Write the prompt: references with the rules, then files, and the request last.
 
         Raises:
             BadInput: the request is empty, or the prompt is too long.

@@ -21,7 +21,7 @@ class Translate:
     params: SamplingParams = field(default=SamplingParams(max_tokens=1024))
 
     def render(self, question: Question, hits: Sequence[Hit], fits: Fits | None = None) -> Prompt:
-        """Write the prompt: references, then the code, and the user's wish last.
+        """Write the prompt: references with the rules, then the code, and the wish last.
 
         Raises:
             BadInput: no code was handed in, a language is missing, both are the same, or the
