@@ -281,8 +281,11 @@ def test_page_fits_its_window(open_page: Callable[..., Page], width: int, theme:
     assert page.evaluate(overflow) <= 0
 
 
-def test_indexing_shows_what_came_of_it(open_page: Callable[..., Page]) -> None:
+def test_an_index_is_built_on_the_page(open_page: Callable[..., Page]) -> None:
     page = open_page()
     page.get_by_role("tab", name="Corpora").click()
-    page.locator("#index:is(button)").click()
+    page.get_by_label("Chunker").fill("lines")
+    page.get_by_label("Chunker").press("Enter")
+    page.locator("button#index").click()
     page.locator("#corpora-notice").get_by_text("mine:").wait_for()
+    page.locator("#corpora-table").get_by_text("static, lines").wait_for()

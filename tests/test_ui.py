@@ -386,6 +386,14 @@ def test_an_empty_home_says_what_to_run() -> None:
     assert "workbench crawl python-stdlib" in said
 
 
+def test_retrieval_begins_with_the_default_index_and_keeps_a_choice() -> None:
+    indexes = [("No corpus", ""), ("b", "b|syntax|static"), ("c", "c|lines|minilm")]
+    assert choices.first_index(indexes) == "b|syntax|static"
+    assert choices.first_index(indexes, "c|lines|minilm") == "c|lines|minilm"
+    assert choices.first_index(indexes, "gone|syntax|static") == "b|syntax|static"
+    assert choices.first_index(indexes[:1]) == ""
+
+
 # --- corpora ------------------------------------------------------------------------------
 
 

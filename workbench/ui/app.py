@@ -44,10 +44,10 @@ def build() -> gr.Blocks:
             compare = CompareTab()
         with gr.Tab("Corpora", elem_id="tab-corpora"):
             corpora = CorporaTab()
-        corpora.wire(compare.refreshed, compare.refresh)
+        corpora.wire(compare)
         page.load(
-            lambda: [*compare.refresh(), *corpora.refresh()],
-            None,
+            lambda index: [*compare.refresh(index), *corpora.refresh()],
+            compare.index,
             [*compare.refreshed, *corpora.refreshed],
             show_progress="hidden",
             api_visibility="private",
@@ -61,13 +61,18 @@ def serve(host: str, port: int, auth: str | None, share: bool) -> None:
     check_port(host, port)
     pair = credentials(host, auth, share=share)
     _reach_itself_directly()
-    build().launch(
+    page = build()
+    _, local, public = page.launch(
         server_name=host,
         server_port=port,
         auth=pair,
         share=share,
+        quiet=True,
+        prevent_thread_lock=True,
         **appearance(),
     )
+    print(f"The workbench is running at {public or local} (Ctrl+C stops it)", flush=True)
+    page.block_thread()
 
 
 def appearance() -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from workbench.corpus import CHUNKERS, list_corpora, list_manifests, make_chunker
 from workbench.languages import LANGUAGES
-from workbench.retrieval import list_indexes
-from workbench.spec import DEFAULT_BACKEND
+from workbench.retrieval import DEFAULT_EMBEDDER, list_indexes
+from workbench.spec import DEFAULT_BACKEND, DEFAULT_CHUNKER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,13 @@ def indexes() -> Choices:
         label = f"{one.corpus}, {one.embedder}, {chunker}" if several else one.corpus
         choices.append((label, f"{one.corpus}|{chunker}|{one.embedder}"))
     return choices
+
+
+def first_index(indexes: Choices, chosen: str | None = None) -> str:
+    """Return what to retrieve from at first: what was chosen, or else the defaults' index."""
+    values = [value for _, value in indexes]
+    usual = [one for one in values if one.endswith(f"|{DEFAULT_CHUNKER}|{DEFAULT_EMBEDDER}")]
+    return chosen if chosen and chosen in values else (usual or values[-1:])[0]
 
 
 def chunker_of(info: IndexInfo) -> str | None:

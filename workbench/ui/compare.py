@@ -139,7 +139,7 @@ class CompareTab:
     def _build_corpus(self) -> None:
         indexes = choices.indexes()
         self.index = gr.Dropdown(
-            indexes, value=indexes[-1][1], label="Retrieve from", elem_id="index"
+            indexes, value=choices.first_index(indexes), label="Retrieve from", elem_id="index"
         )
         with gr.Row(elem_id="retrieving"):
             self.retriever = gr.Dropdown(
@@ -313,13 +313,17 @@ class CompareTab:
         found = next((file.language for file in read if file.language), None)
         return [found or gr.skip(), ""]
 
-    def refresh(self) -> list[Any]:
-        """Return what may have changed since the page was built; see ``refreshed``."""
+    def refresh(self, index: str | None) -> list[Any]:
+        """Return what may have changed since the page was built; see ``refreshed``.
+
+        The index that was chosen stays so; where there was none, the first one is.
+        """
         rows = menu()
         backends = choices.backends(rows)
+        indexes = choices.indexes()
         return [
             choices.missing_html(rows),
-            gr.update(choices=choices.indexes()),
+            gr.update(choices=indexes, value=choices.first_index(indexes, index)),
             *(gr.update(choices=backends) for _ in self.panes),
         ]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from workbench.corpus import Corpus
     from workbench.retrieval import IndexInfo
+    from workbench.ui.compare import CompareTab
 
 log = logging.getLogger(__name__)
 
@@ -99,31 +100,30 @@ class CorporaTab:
             self.search = gr.Button("Search", variant="primary", elem_id="search", size="md")
         self.hits = gr.HTML(elem_id="hits")
 
-    def wire(self, compare: list[Any], refresh_compare: Callable[[], list[Any]]) -> None:
+    def wire(self, compare: CompareTab) -> None:
         """Connect the buttons; a new index is at once offered in the Compare tab."""
-        shown = [self.notice, *self.refreshed]
 
-        def refresh() -> list[Any]:
-            return [*self.refresh(), *refresh_compare()]
+        def refresh(index: str | None) -> list[Any]:
+            return [*self.refresh(), *compare.refresh(index)]
 
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress_on": self.notice}
         # One at a time: a second crawl or index would only fight for the same disk and cores.
         building: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "building"}
         crawling = self.crawl.click(
-            self.do_crawl, [self.name, self.sources], shown[:1], **hidden, **building
+            self.do_crawl, [self.name, self.sources], self.notice, **hidden, **building
         )
         indexing = self.index.click(
             self.do_index,
             [self.corpus, self.embedder, self.chunker],
-            shown[:1],
+            self.notice,
             **hidden,
             **building,
         )
         for done in (crawling, indexing):
             done.then(
                 refresh,
-                None,
-                [*self.refreshed, *compare],
+                compare.index,
+                [*self.refreshed, *compare.refreshed],
                 show_progress="hidden",
                 api_visibility="private",
             )
