@@ -194,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     known = ["static", "minilm", FLOAT32, "gte-small"]
     parser.add_argument("--embedder", nargs="+", default=known, choices=known)
-    parser.add_argument("--stdlib", nargs="*", default=["static"], help="embedders to index it by")
+    parser.add_argument("--stdlib", nargs="*", default=["static", "minilm"], help="to index it by")
     chosen = parser.parse_args()
     load = os.getloadavg()[0]
     data = settings().data or HERE.parents[2].parent / "shared" / "data"

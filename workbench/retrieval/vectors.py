@@ -33,8 +33,9 @@ _opening = threading.Lock()
 class ChromaView:
     """Ids of chunks by the cosine of their vectors.
 
-    ``ef_search`` 200 is twice the depth that the hybrid retriever asks for; below the number of
-    results asked for, HNSW misses near neighbours.
+    The graph is searched almost exhaustively. With 16 neighbours and ``ef_search`` 200, the
+    nearest chunk was missed for 2 to 6 of 1,000 CoSQA queries (static, 6,267 chunks), and other
+    ones after each build; with 48 and 800 for none, at 0.6 ms a query instead of 0.2.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,8 +52,9 @@ class ChromaView:
         count = max(len(ids), 2)
         hnsw: CreateHNSWConfiguration = {
             "space": "cosine",
-            "ef_construction": 128,
-            "ef_search": 200,
+            "max_neighbors": 48,
+            "ef_construction": 200,
+            "ef_search": 800,
             # The graph is written to disk once, with the last vector. Below the threshold it
             # would be built again from the log at each opening; far above it, rewritten often.
             "batch_size": min(100, count),
