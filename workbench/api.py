@@ -240,8 +240,11 @@ def open_run(run: str) -> Comparison:
 
     Raises:
         UnknownName: no run has that id.
+        BadInput: it ended before its first result.
     """
     rows = list(Store(settings().runs).results(run))
+    if not rows:
+        raise BadInput(f"The run {run} ended before its first result.", "Ask again.")
     columns = []
     for _, result in rows:
         answer = result.answer
