@@ -270,7 +270,7 @@ def test_a_stopped_run_is_stored_as_stopped() -> None:
 def _results(run: str) -> list[Column]:
     try:
         return list(api.open_run(run))
-    except IndexError:  # nothing stored yet
+    except BadInput:  # nothing stored yet
         return []
 
 

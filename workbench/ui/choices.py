@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.corpus import CHUNKERS, list_corpora, list_manifests, make_chunker
 from workbench.languages import LANGUAGES
-from workbench.retrieval import DEFAULT_EMBEDDER, list_indexes
+from workbench.retrieval import DEFAULT_EMBEDDER, RETRIEVERS, list_indexes
 from workbench.spec import DEFAULT_BACKEND, DEFAULT_CHUNKER
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ def _by_presence(rows: Sequence[MenuRow], kind: str) -> Choices:
 def _is_whole(name: str) -> bool:
     """Say whether a name can be used as it stands: capitals are a form to fill in."""
     return name == name.lower()
+
+
+def retrievers() -> Choices:
+    """Return the retrievers, and first, as "", the one that measured best for the embedder."""
+    return [("best for embedder", ""), *((name, name) for name in RETRIEVERS)]
 
 
 def indexes() -> Choices:

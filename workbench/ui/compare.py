@@ -12,7 +12,6 @@ import gradio as gr
 from workbench import api
 from workbench.doctor import menu
 from workbench.errors import WorkbenchError
-from workbench.retrieval import DEFAULT_RETRIEVER, RETRIEVERS
 from workbench.settings import settings
 from workbench.spec import DEFAULT_K, read_source
 from workbench.ui import choices
@@ -143,7 +142,7 @@ class CompareTab:
         )
         with gr.Row(elem_id="retrieving"):
             self.retriever = gr.Dropdown(
-                list(RETRIEVERS), value=DEFAULT_RETRIEVER, label="Retriever", min_width=120
+                choices.retrievers(), value="", label="Retriever", min_width=150
             )
             self.k = gr.Number(DEFAULT_K, label="Hits", precision=0, minimum=1, min_width=80)
 

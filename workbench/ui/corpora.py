@@ -16,7 +16,7 @@ from workbench.doctor import menu
 from workbench.errors import BadInput, WorkbenchError
 from workbench.progress import heard_by
 from workbench.report import hits_html
-from workbench.retrieval import DEFAULT_EMBEDDER, DEFAULT_RETRIEVER, RETRIEVERS, list_indexes
+from workbench.retrieval import DEFAULT_EMBEDDER, list_indexes
 from workbench.spec import DEFAULT_CHUNKER
 from workbench.ui import choices
 
@@ -94,7 +94,7 @@ class CorporaTab:
                 min_width=160,
             )
             self.retriever = gr.Dropdown(
-                list(RETRIEVERS), value=DEFAULT_RETRIEVER, label="Retriever", min_width=100
+                choices.retrievers(), value="", label="Retriever", min_width=150
             )
             self.k = gr.Number(5, label="Hits", precision=0, minimum=1, min_width=70)
             self.search = gr.Button("Search", variant="primary", elem_id="search", size="md")
@@ -167,7 +167,12 @@ class CorporaTab:
                 raise BadInput("There is no index to search in.", "Build one above.")
             corpus, chunker, embedder = named
             hits = api.search(
-                corpus, query, k=int(k), retriever=retriever, embedder=embedder, chunker=chunker
+                corpus,
+                query,
+                k=int(k),
+                retriever=retriever or None,
+                embedder=embedder,
+                chunker=chunker,
             )
         except WorkbenchError as error:
             return choices.problem_html(error), gr.skip()

@@ -58,7 +58,7 @@ def read_request(
         corpus=corpus,
         embedder=embedder,
         chunker=chunker,
-        retriever=retriever,
+        retriever=retriever or None,
         k=int(k),
         params=tuple((name, value) for name, value in sampling.items() if value is not None),
     )
