@@ -233,8 +233,8 @@ def test_sources_unfold_and_two_answers_can_be_compared(open_page: Callable[...,
     diff = page.locator("#diff")
     diff.get_by_text(f"--- {MODEL}").wait_for()
     for label, name in (("#diff-a", "retrieval"), ("#diff-b", MODEL)):
-        page.locator(label).get_by_role("combobox").fill(name)
-        page.locator(label).get_by_role("combobox").press("Enter")
+        page.locator(label).get_by_role("combobox").click()
+        page.locator(label).get_by_role("option", name=name).click()
     diff.get_by_text("--- retrieval").wait_for()
 
 

@@ -22,9 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from workbench.errors import BadInput, InUse
+from workbench.errors import BadInput
+from workbench.locks import exclusive
 from workbench.retrieval.embedding_cache import is_sound
 from workbench.retrieval.text import TEXT_VERSION
 from workbench.settings import settings
@@ -126,26 +125,9 @@ class Place:
         Raises:
             InUse: another process holds it; says which, within two seconds.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        writer = self.folder / "writer.pid"  # beside the lock: filelock may truncate its file
-        lock = FileLock(self.folder / "writer.lock", timeout=_WAIT_SECONDS)
-        with _threads[self.folder]:
-            try:
-                lock.acquire()
-            except Timeout:
-                pid = ""
-                with contextlib.suppress(OSError):
-                    pid = f" by process {writer.read_text(encoding='ascii')}"
-                raise InUse(
-                    f"The index {self.folder.parent.name} is being built{pid}.",
-                    "Try again when it is done.",
-                ) from None
-            try:
-                writer.write_text(str(os.getpid()), encoding="ascii")
-                yield
-            finally:
-                writer.unlink(missing_ok=True)
-                lock.release()
+        what = f"The index {self.folder.parent.name} is being built"
+        with _threads[self.folder], exclusive(self.folder, what, wait=_WAIT_SECONDS):
+            yield
 
 
 def corpus_folder(corpus: str) -> Path:
