@@ -12,6 +12,7 @@ from workbench.comparison import Column, Comparison
 from workbench.errors import BadInput, MissingModel, WrongHash
 from workbench.machine import environment
 from workbench.progress import bar
+from workbench.report import Hits
 from workbench.run import side_by_side
 from workbench.settings import settings
 from workbench.spec import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from workbench.corpus import Corpus
     from workbench.retrieval import Index
     from workbench.store import RunRow
-    from workbench.types import Backend, Hit, Question, Retriever, Solver, TaskName
+    from workbench.types import Backend, Question, Retriever, Solver, TaskName
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def search(
     retriever: str | None = None,
     embedder: str = retrieval.DEFAULT_EMBEDDER,
     chunker: str = DEFAULT_CHUNKER,
-) -> list[Hit]:
+) -> Hits:
     """Return the ``k`` best hits of an indexed corpus.
 
     Without ``retriever``: by the one that measured best for the embedder.
@@ -118,7 +119,7 @@ def search(
         MissingCorpus: it was not crawled, or not indexed so.
         BadInput: the query is empty, or a name is unknown.
     """
-    return open_corpus_index(corpus, embedder, chunker).search(query, k, retriever)
+    return Hits(open_corpus_index(corpus, embedder, chunker).search(query, k, retriever))
 
 
 def stream(spec: RunSpec) -> Iterator[Comparison]:

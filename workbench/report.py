@@ -34,7 +34,8 @@ overflow-wrap:anywhere}
 .wb-figures,.wb-dim{color:var(--wb-dim);font-size:12px;font-weight:400}
 .wb-body{margin:8px 0;overflow-wrap:anywhere}
 .wb pre{background:var(--wb-soft);color:var(--wb-text);border-radius:6px;padding:8px 10px;
-margin:6px 0;overflow-x:auto;font-size:12.5px;line-height:1.45;white-space:pre}
+margin:6px 0;overflow-x:auto;font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
+font-size:12.5px;line-height:1.45;white-space:pre}
 .wb-prose{white-space:pre-wrap}
 .wb-error{color:var(--wb-bad);overflow-wrap:anywhere}
 .wb details{margin:2px 0}
@@ -104,6 +105,13 @@ def _source(hit: Hit, note: str) -> str:
         f"<details><summary class='wb-dim'>{hit.rank}. {html.escape(chunk.location)}{symbol}"
         f"{note}</summary>{code_html(chunk.text, chunk.language)}</details>"
     )
+
+
+class Hits(list["Hit"]):
+    """Search hits, best first; a list that shows itself in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return hits_html(self)
 
 
 def hits_html(hits: Iterable[Hit]) -> str:

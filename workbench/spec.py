@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BACKEND = "llama-cpp/qwen2.5-coder-0.5b"
 DEFAULT_CHUNKER = "syntax"
-DEFAULT_K = 4
+DEFAULT_K = 3
 
 
 @dataclass(frozen=True, slots=True)
