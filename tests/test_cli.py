@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from fake_openai import fake_server
 
-from workbench.api import ask
+from workbench.api import ask, open_run, runs
 from workbench.backends.replay import Recorder
 from workbench.types import Completion, Prompt, SamplingParams, Token
 
@@ -78,8 +81,6 @@ def test_ask_json_parses_and_is_stored(replay: str) -> None:
     told = json.loads(done.stdout)
     assert told["columns"][0]["answer"].startswith("print(")
     assert told["columns"][0]["output_tokens"] == 4
-    from workbench.api import open_run
-
     assert json.loads(open_run(told["run"]).to_json()) == told
 
 
@@ -92,6 +93,28 @@ def test_a_backend_that_fails_leaves_the_others_and_exits_with_1(replay: str) ->
     assert first["answer"]
     assert "127.0.0.1:9" in second["error"]
     assert second["answer"] is None
+
+
+def test_ctrl_c_stops_the_backend_and_keeps_what_came() -> None:
+    with fake_server() as server:
+        backend = f"openai-compatible/endless@{server.url}/v1"
+        asking = subprocess.Popen(
+            [str(WORKBENCH), "ask", "say hello", "--backend", backend],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(600):
+            if server.requests:
+                break
+            time.sleep(0.05)
+        time.sleep(1)  # some of the answer
+        asking.send_signal(signal.SIGINT)
+        _, told = asking.communicate(timeout=20)
+        assert (asking.returncode, told) == (130, "Stopped.\n")
+        assert server.left.wait(2), "the server still writes to somebody"
+    column = open_run(runs()[0].id).columns[0]
+    assert (column.error or "").startswith("Stopped. Partial text: ")
 
 
 def test_a_folder_is_crawled_indexed_searched_and_asked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from workbench.store import Store
 from workbench.types import Result, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from workbench.corpus import Corpus
@@ -122,7 +123,7 @@ def search(
     return Hits(open_corpus_index(corpus, embedder, chunker).search(query, k, retriever))
 
 
-def stream(spec: RunSpec) -> Iterator[Comparison]:
+def stream(spec: RunSpec) -> Generator[Comparison]:
     """Run a spec and yield the comparison again after every update, from empty to finished.
 
     Each result is in the run store before the comparison that shows it finished is yielded. The
@@ -139,7 +140,7 @@ def stream(spec: RunSpec) -> Iterator[Comparison]:
 
 def stream_solvers(
     question: Question, solvers: Sequence[Solver], spec: dict[str, Any]
-) -> Iterator[Comparison]:
+) -> Generator[Comparison]:
     """Do what ``stream`` does for solvers that are objects; ``spec`` is stored beside them."""
     store = Store(settings().runs)
     run = store.start(spec, environment())
@@ -182,7 +183,7 @@ def ask(
     corpus: str | None = None,
     retriever: Retriever | None = None,
     k: int = DEFAULT_K,
-    show: Callable[[Iterator[Comparison]], Comparison] | None = None,
+    show: Callable[[Generator[Comparison]], Comparison] | None = None,
     **params: Any,
 ) -> Comparison:
     """Ask several backends side by side and return their answers as a Comparison.
@@ -217,10 +218,10 @@ def ask(
     return (show or watch)(stream_solvers(spec.question(), together, asdict(spec)))
 
 
-def watch(comparisons: Iterator[Comparison]) -> Comparison:
+def watch(comparisons: Generator[Comparison]) -> Comparison:
     """Run a stream to its end behind a progress bar and return the finished comparison."""
     comparison: Comparison | None = None
-    with bar(desc="Answering", unit="token") as progress:
+    with closing(comparisons), bar(desc="Answering", unit="token") as progress:
         for comparison in comparisons:
             progress.update()
             progress.set_postfix_str(

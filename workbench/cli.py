@@ -31,6 +31,8 @@ app = typer.Typer(
 models_app = typer.Typer(help="What can answer here, and what it needs.", no_args_is_help=False)
 app.add_typer(models_app, name="models")
 
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 EmbedderName = Annotated[str | None, typer.Option("--embedder", help="Default: see README.")]
 ChunkerName = Annotated[str | None, typer.Option("--chunker", help="syntax or lines.")]
@@ -246,14 +248,15 @@ def main() -> None:
     try:
         code = app(args=arguments, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("Stopped.", err=True)
-        code = 130
+        code = _INTERRUPTED
     except Exception as error:
         if debug and not isinstance(error, typer.TyperException):
             raise
         line, code = _explain(error, arguments)
         if line:
             typer.echo(line, err=True)
+    if code == _INTERRUPTED:  # which is also how typer hands on a Ctrl-C
+        typer.echo("Stopped.", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -15,7 +16,7 @@ from workbench.comparison import status_line
 from workbench.languages import find_language
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from workbench.comparison import Column, Comparison
     from workbench.corpus import Corpus
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
 _REDRAWS_A_SECOND = 8
 
 
-def watch_live(comparisons: Iterator[Comparison]) -> Comparison:
+def watch_live(comparisons: Generator[Comparison]) -> Comparison:
     """Show the columns while they fill, and return the finished comparison."""
     console = Console()
     comparison: Comparison | None = None
     drawn = 0.0
-    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+    # Closed also when the person presses Ctrl-C: the models stop and what came is stored.
+    with (
+        closing(comparisons),
+        Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live,
+    ):
         for comparison in comparisons:
             if time.monotonic() - drawn > 1 / _REDRAWS_A_SECOND:
                 live.update(_table(comparison), refresh=True)

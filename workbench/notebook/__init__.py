@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import IPython.display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from workbench.comparison import Comparison
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _REDRAWS_A_SECOND = 5
 
 
-def live(comparisons: Iterator[Comparison]) -> Comparison:
+def live(comparisons: Generator[Comparison]) -> Comparison:
     """Show the columns while they fill and return the finished comparison.
 
     Pass it on: ``wb.ask(..., show=live)``. Interrupting the kernel stops the models; what came is
@@ -26,11 +27,12 @@ def live(comparisons: Iterator[Comparison]) -> Comparison:
     handle: Any = None
     comparison: Comparison | None = None
     drawn = 0.0
-    for comparison in comparisons:
-        if handle is None:
-            handle = display(comparison, display_id=True)
-        elif time.monotonic() - drawn > 1 / _REDRAWS_A_SECOND or comparison.finished:
-            handle.update(comparison)
-            drawn = time.monotonic()
+    with closing(comparisons):
+        for comparison in comparisons:
+            if handle is None:
+                handle = display(comparison, display_id=True)
+            elif time.monotonic() - drawn > 1 / _REDRAWS_A_SECOND or comparison.finished:
+                handle.update(comparison)
+                drawn = time.monotonic()
     assert comparison is not None, "a stream yields at least once"
     return comparison
