@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MenuRow:
-    """One thing to choose. ``here`` says whether it works now; ``needs`` what is missing."""
+    """One thing to choose. ``here`` says whether it works now; ``needs`` what is missing.
+
+    Where ``form`` is True, the capitals of ``name`` stand for what a user fills in.
+    """
 
     kind: Literal["backend", "embedder"]
     name: str
+    form: bool
     here: bool
     needs: str
     summary: str
@@ -32,6 +36,7 @@ def menu() -> list[MenuRow]:
         MenuRow(
             "backend",
             row.name,
+            row.form,
             row.installed and row.weights_here is not False,
             row.needs,
             row.summary,
@@ -43,21 +48,24 @@ def menu() -> list[MenuRow]:
         model = entry.needs if entry.needs in pinned else None
         here = model is None or weights.is_here(model)
         needs = f"workbench models pull {model}" if model and not here else ""
-        rows.append(MenuRow("embedder", entry.name, here, needs, entry.summary))
+        if entry.name == "sentence-transformers":
+            rows.append(MenuRow("embedder", f"{entry.name}/ID", True, here, "", entry.summary))
+        else:
+            rows.append(MenuRow("embedder", entry.name, False, here, needs, entry.summary))
     return rows
 
 
 def examine() -> dict[str, dict[str, Any]]:
     """Return everything that decides what works here, in groups of name and value."""
-    rows = menu()
+    named = [row for row in menu() if not row.form]
     home = settings()
     return {
         "machine": machine.hardware(),
         "packages": machine.versions(),
         "toolchains": machine.toolchains(),
         "keys": {name: "present" if here else None for name, here in machine.keys().items()},
-        "backends": {row.name: _state(row) for row in rows if row.kind == "backend"},
-        "embedders": {row.name: _state(row) for row in rows if row.kind == "embedder"},
+        "backends": {row.name: _state(row) for row in named if row.kind == "backend"},
+        "embedders": {row.name: _state(row) for row in named if row.kind == "embedder"},
         "corpora": {one.name: f"{len(one):,} documents" for one in list_corpora()},
         "indexes": {
             f"{one.corpus}, {one.embedder}": f"{one.chunks:,} chunks" for one in list_indexes()

@@ -124,7 +124,8 @@ def show_menu(rows: Sequence[MenuRow]) -> None:
     """Print the backends and embedders as a table."""
     table = Table("kind", "name", "here", "needs", "what it is")
     for row in rows:
-        table.add_row(row.kind, row.name, "yes" if row.here else "no", row.needs, row.summary)
+        here = "-" if row.form else "yes" if row.here else "no"
+        table.add_row(row.kind, row.name, here, row.needs, row.summary)
     Console().print(table)
 
 

@@ -184,10 +184,12 @@ def _close(place: _Place) -> None:
 class Available:
     """One row of ``workbench models list``.
 
-    ``weights_here`` is None where there are no weights to have; ``bytes`` is their size.
+    ``weights_here`` is None where there are no weights to have; ``bytes`` is their size. Where
+    ``form`` is True, the capitals of ``name`` stand for what a user fills in.
     """
 
     name: str
+    form: bool
     summary: str
     needs: str
     installed: bool
@@ -207,6 +209,7 @@ def available() -> list[Available]:
             rows.append(
                 Available(
                     f"{entry.name}/{model}",
+                    False,
                     f"{pinned.title}. {pinned.note}",
                     f"{needs}{missing}".strip("; "),
                     installed,
@@ -214,8 +217,9 @@ def available() -> list[Available]:
                     pinned.bytes,
                 )
             )
-        form = _FORMS.get(entry.name, entry.name)
+        name = _FORMS.get(entry.name, entry.name)
+        needs = f"{entry.needs}{missing}"
         rows.append(
-            Available(form, entry.summary, f"{entry.needs}{missing}", installed, None, None)
+            Available(name, entry.name in _FORMS, entry.summary, needs, installed, None, None)
         )
     return rows

@@ -37,14 +37,9 @@ def embedders(rows: Sequence[MenuRow]) -> Choices:
 
 
 def _by_presence(rows: Sequence[MenuRow], kind: str) -> Choices:
-    named = [row for row in rows if row.kind == kind and _is_whole(row.name)]
+    named = [row for row in rows if row.kind == kind and not row.form]
     here = [(row.name, row.name) for row in named if row.here]
     return here + [(f"{row.name} (not here yet)", row.name) for row in named if not row.here]
-
-
-def _is_whole(name: str) -> bool:
-    """Say whether a name can be used as it stands: capitals are a form to fill in."""
-    return name == name.lower()
 
 
 def retrievers() -> Choices:
@@ -97,7 +92,7 @@ def first_panes(rows: Sequence[MenuRow], *, corpus: bool) -> list[str]:
 def missing_html(rows: Sequence[MenuRow]) -> str:
     """Return what is still to be done before the page is of use, "" where all is ready."""
     lines = []
-    here = [row.name for row in rows if row.kind == "backend" and row.here and _is_whole(row.name)]
+    here = [row.name for row in rows if row.kind == "backend" and row.here and not row.form]
     if not any("/" in name for name in here):
         lines.append(
             "No model is here yet. Run:"
