@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RETRIEVERS = ("bm25", "dense", "hybrid")
-# Fusing with BM25 lifts static from .257 to .328 MRR@10 on CoSQA's dev queries and lowers minilm
-# from .535 to .452: it helps where the vectors are no better than words.
+# Fusing with BM25 lifts static from .259 to .331 MRR@10 on CoSQA's dev queries and lowers minilm
+# from .534 to .452: it helps where the vectors are no better than words.
 _FUSED = ("static",)
 
 VIEWS = Registry("view of a corpus")
