@@ -166,8 +166,8 @@ def report(table: list[str], built: list[str], load: float) -> str:
             "",
             f"`{COMMAND}{' ' + options if options else ''}`",
             "",
-            f"{machine}; load average {load:.1f} at the start: above 0, other work shared the cores, so"
-            " read times as ratios. Quality does not depend on it.",
+            f"{machine}; load average {load:.1f} at the start: above 0, other work shared"
+            " the cores, so read times as ratios. Quality does not depend on it.",
             "",
             "CoSQA: 500 web queries for one of 6,267 Python functions. All columns but dev are"
             " on the test queries; defaults were chosen on dev. Measures by ir_measures. Build"
