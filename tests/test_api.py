@@ -13,7 +13,9 @@ import workbench as wb
 from workbench import backends
 from workbench.errors import BadInput, MissingCorpus, UnknownName
 from workbench.registry import Registry
+from workbench.settings import settings
 from workbench.spec import CorpusRetriever, with_unique_names
+from workbench.store import Store
 from workbench.types import (
     Chunk,
     Completion,
@@ -38,6 +40,12 @@ class Echo:
         text = f"```python\n{params.max_tokens} {params.temperature}\n```"
         yield Token(text)
         yield Completion(text, None, None, 0.1, 0.1, "stop", self.name)
+
+
+class Slow(Echo):
+    def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
+        time.sleep(0.5)
+        yield from super().stream(prompt, params)
 
 
 class Endless:
@@ -104,10 +112,13 @@ def test_hits_that_do_not_fit_are_left_out_and_reported() -> None:
 
 
 def test_a_run_comes_back_from_the_store_as_it_was() -> None:
-    told = wb.ask("add", backends=[Echo(), "retrieval"])
+    told = wb.ask("add", backends=[Slow(), "retrieval"])
     assert told.run
+    rows = list(Store(settings().runs).results(told.run))
+    assert [result.solver for _, result in rows] == ["retrieval", "echo"], "the slow one last"
     again = wb.open_run(told.run)
     assert again.question == told.question
+    assert [column.solver for column in again] == ["echo", "retrieval"]
     assert again["echo"] == told["echo"]
     assert again["retrieval"].error == told["retrieval"].error
     assert wb.runs()[0].id == told.run

@@ -143,7 +143,7 @@ def stream_solvers(
 ) -> Generator[Comparison]:
     """Do what ``stream`` does for solvers that are objects; ``spec`` is stored beside them."""
     store = Store(settings().runs)
-    run = store.start(spec, environment())
+    run = store.start({**spec, "solvers": [one.name for one in solvers]}, environment())
     comparison = Comparison(question, tuple(Column(one.name) for one in solvers), run)
     updates = side_by_side(question, solvers)
     try:
@@ -244,7 +244,8 @@ def open_run(run: str) -> Comparison:
         UnknownName: no run has that id.
         BadInput: it ended before its first result.
     """
-    rows = list(Store(settings().runs).results(run))
+    store = Store(settings().runs)
+    rows = list(store.results(run))
     if not rows:
         raise BadInput(f"The run {run} ended before its first result.", "Ask again.")
     columns = []
@@ -261,4 +262,7 @@ def open_run(run: str) -> Comparison:
                 error=result.error,
             )
         )
+    # Results are stored as they finish; columns stand as they were asked for.
+    asked = store.run(run).spec["solvers"]
+    columns.sort(key=lambda column: asked.index(column.solver))
     return Comparison(rows[0][0], tuple(columns), run)

@@ -100,15 +100,24 @@ class Store:
             ).fetchall()
         return [RunRow(row[0], row[1], json.loads(row[2]), json.loads(row[3])) for row in rows]
 
+    def run(self, run: str) -> RunRow:
+        """Return one run.
+
+        Raises:
+            UnknownName: no run has that id.
+        """
+        known = {row.id: row for row in self.runs(limit=-1)}  # SQLite: no limit
+        if run not in known:
+            raise UnknownName("run", run, list(known)[:20])
+        return known[run]
+
     def results(self, run: str) -> Iterator[tuple[Question, Result]]:
         """Yield a run's questions with their results, in the order in which they were stored.
 
         Raises:
             UnknownName: no run has that id.
         """
-        known = [row.id for row in self.runs(limit=1000)]
-        if run not in known:
-            raise UnknownName("run", run, known[:20])
+        self.run(run)
         with closing(self._connect()) as connection:
             rows = connection.execute(
                 "SELECT solver, question_id, sample, question, answer, error FROM results"
