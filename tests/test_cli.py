@@ -121,6 +121,10 @@ def test_a_folder_is_crawled_indexed_searched_and_asked(
     folder: Path, replay: str, models_home: Path
 ) -> None:
     assert "2" in call("crawl", "mine", f"folder:{folder}").stdout
+    early = call("ask", "greet somebody", "-b", "retrieval", "--corpus", "mine")
+    assert (early.returncode, early.stdout) == (2, "")
+    assert early.stderr.count("\n") == 1
+    assert "workbench index mine" in early.stderr
     built = call("index", "mine")
     assert built.returncode == 0, built.stderr
     hits = json.loads(call("search", "mine", "greet somebody", "--k", "1", "--json").stdout)

@@ -39,7 +39,7 @@ font-size:12.5px;line-height:1.45;white-space:pre}
 .wb-prose{white-space:pre-wrap}
 .wb-error{color:var(--wb-bad);overflow-wrap:anywhere}
 .wb details{margin:2px 0}
-.wb summary{cursor:pointer;overflow-wrap:anywhere}
+.wb summary{cursor:pointer;overflow-wrap:anywhere;font-size:12.5px}
 .wb-diff .wb-add{color:var(--wb-good)}.wb-diff .wb-del{color:var(--wb-bad)}
 """
 
@@ -98,12 +98,13 @@ def sources_html(hits: Iterable[Hit], left_out: Iterable[Hit] = ()) -> str:
     )
 
 
-def _source(hit: Hit, note: str) -> str:
+def _source(hit: Hit, note: str, *, shown: bool = False) -> str:
     chunk = hit.chunk
-    symbol = f" · {html.escape(chunk.symbol)}" if chunk.symbol else ""
+    symbol = f" <b>{html.escape(chunk.symbol)}</b>" if chunk.symbol else ""
     return (
-        f"<details><summary class='wb-dim'>{hit.rank}. {html.escape(chunk.location)}{symbol}"
-        f"{note}</summary>{code_html(chunk.text, chunk.language)}</details>"
+        f"<details{' open' if shown else ''}><summary>{hit.rank}. {html.escape(chunk.location)}"
+        f"{symbol}<span class='wb-dim'>{note}</span></summary>"
+        f"{code_html(chunk.text, chunk.language)}</details>"
     )
 
 
@@ -115,8 +116,11 @@ class Hits(list["Hit"]):
 
 
 def hits_html(hits: Iterable[Hit]) -> str:
-    """Return search hits as a list whose entries unfold to code. Carries its own style."""
-    rows = "".join(_source(hit, f" · {hit.score:.3f}") for hit in hits)
+    """Return search hits as a list that unfolds to code, the best one open. Has its own style."""
+    rows = "".join(
+        _source(hit, f" score {hit.score:.3f}", shown=position == 0)
+        for position, hit in enumerate(hits)
+    )
     return f"{style()}<div class='wb'>{rows or 'Nothing found.'}</div>"
 
 

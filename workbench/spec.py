@@ -117,10 +117,10 @@ class RunSpec:
         self.sampling(load_task(self.task).params)
         if self.corpus is not None:
             if self.k < 1:
-                raise BadInput(f"k is {self.k}.", "Ask for at least one hit: --k 4")
+                raise BadInput(f"k is {self.k}.", "Ask for at least one hit: --k 3")
             if self.retriever not in (None, *RETRIEVERS):
                 raise UnknownName("retriever", str(self.retriever), RETRIEVERS)
-            open_corpus(self.corpus)
+            open_corpus_index(self.corpus, self.embedder, self.chunker)
 
     def sampling(self, defaults: SamplingParams) -> SamplingParams:
         """Return the task's default sampling parameters with this spec's own on top.
