@@ -103,6 +103,8 @@ def test_ctrl_c_stops_the_backend_and_keeps_what_came() -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A suite that runs in the background was told to ignore it, and hands that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         for _ in range(600):
             if server.requests:
