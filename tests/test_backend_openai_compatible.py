@@ -139,6 +139,12 @@ def test_a_server_that_falls_silent_has_failed_after_the_timeout(server, monkeyp
         ask(server, "silent")
 
 
+def test_a_server_that_does_not_heed_the_limit_is_left_in_good_time(server):
+    with pytest.raises(BackendError, match="does not stop at 4 tokens"):
+        ask(server, "endless", max_tokens=4)
+    assert server.left.wait(2)
+
+
 @pytest.mark.parametrize("model", ["silent", "endless"])
 def test_closing_hangs_up_on_the_server(server, model):
     backend = load_backend(f"openai-compatible/{model}@{server.url}/v1")

@@ -99,22 +99,25 @@ def test_ctrl_c_stops_the_backend_and_keeps_what_came() -> None:
     with fake_server() as server:
         backend = f"openai-compatible/endless@{server.url}/v1"
         asking = subprocess.Popen(
-            [str(WORKBENCH), "ask", "say hello", "--backend", backend],
+            [str(WORKBENCH), "ask", "say hello", "--backend", backend, "--max-tokens", "99999"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             # A suite that runs in the background was told to ignore it, and hands that on.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        for _ in range(600):
-            if server.requests:
-                break
-            time.sleep(0.05)
-        time.sleep(1)  # some of the answer
-        asking.send_signal(signal.SIGINT)
-        _, told = asking.communicate(timeout=20)
-        assert (asking.returncode, told) == (130, "Stopped.\n")
-        assert server.left.wait(2), "the server still writes to somebody"
+        try:
+            for _ in range(600):
+                if server.requests:
+                    break
+                time.sleep(0.05)
+            time.sleep(1)  # some of the answer
+            asking.send_signal(signal.SIGINT)
+            _, told = asking.communicate(timeout=20)
+            assert (asking.returncode, told) == (130, "Stopped.\n")
+            assert server.left.wait(2), "the server still writes to somebody"
+        finally:
+            asking.kill()
     column = open_run(runs()[0].id).columns[0]
     assert (column.error or "").startswith("Stopped. Partial text: ")
 

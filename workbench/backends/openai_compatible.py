@@ -26,6 +26,9 @@ KEY = "OPENAI_COMPATIBLE_API_KEY"
 _CONNECT_SECONDS = 5.0
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 _EXCERPT = 200
+# Longer than any token of a code model (Qwen's longest is a run of 128 spaces): a server that sends
+# more than this for each token asked for does not heed the limit, and would fill the memory.
+_LONGEST_TOKEN = 128
 
 
 class OpenAICompatible:
@@ -111,7 +114,14 @@ class OpenAICompatible:
                     raise await self._refusal(response)
                 self._paths = [path]
                 anything = complete = False
+                room = _LONGEST_TOKEN * request["max_tokens"]
                 async for piece in self._pieces(response):
+                    room -= len(piece.text)
+                    if room < 0:
+                        raise BackendError(
+                            f"{self._url} does not stop at {request['max_tokens']:,} tokens.",
+                            "Choose a server that heeds max_tokens.",
+                        )
                     anything, complete = True, complete or piece.last
                     channel.send(piece)
             if not anything:
