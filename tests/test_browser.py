@@ -125,8 +125,15 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         page.on("request", watch)
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        # Once it is shown, the page asks what is here now and fills its fields: what was chosen
+        # before that answer has come would be overwritten.
+        filled: list[str] = []
+        for ending in ("requestfinished", "requestfailed"):  # the page hangs up when it has all
+            page.on(ending, lambda ended: "/queue/data" in ended.url and filled.append(ended.url))
         page.goto(f"{address}/?__theme={theme}")
         page.locator("#run").wait_for()
+        while not filled:  # the suite's own timeout ends this
+            page.wait_for_timeout(50)
         pages.append(page)
         return page
 
@@ -137,10 +144,15 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     assert complaints == []
 
 
-def choose_model(page: Page, tokens: int) -> None:
+def choose_backend(page: Page, name: str) -> None:
     backend = page.get_by_label("Backend 1")
-    backend.fill(MODEL)
-    backend.press("Enter")
+    backend.fill(name)
+    page.get_by_role("option", name=name, exact=True).click()
+    assert backend.input_value() == name
+
+
+def choose_model(page: Page, tokens: int) -> None:
+    choose_backend(page, MODEL)
     if not page.get_by_label("Most tokens").is_visible():
         page.locator("#sampling > button").click()
     page.get_by_label("Most tokens").fill(str(tokens))
@@ -267,10 +279,11 @@ def test_panes_come_and_go_between_two_and_four(open_page: Callable[..., Page]) 
 def test_page_fits_its_window(open_page: Callable[..., Page], width: int, theme: str) -> None:
     page = open_page(width, theme)
     overflow = "document.documentElement.scrollWidth - window.innerWidth"
-    page.get_by_label("Backend 1").fill("retrieval")
-    page.get_by_label("Backend 1").press("Enter")
+    choose_backend(page, "retrieval")
     example(page, "Generate: merge overlapping intervals")
     finish(page)
+    answered = page.locator("#panes [data-status=done]").count()
+    assert answered == 2, page.locator("body").inner_text()
     page.locator("#difference > button").click()
     assert page.evaluate(overflow) <= 0
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
