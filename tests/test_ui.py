@@ -180,6 +180,20 @@ def test_a_run_fills_the_panes_and_gives_the_run_button_back(
     assert "comparison-" in updates[-1][tab.saving]
 
 
+def test_an_example_runs_whatever_the_fields_of_the_page_still_say(
+    tab: CompareTab, answering: Answering
+) -> None:
+    answering(Fake("a", "x = 1"), Fake("b", "y = 2"))
+    session = Session()
+    for at, example in enumerate(EXAMPLES):
+        first, *_, last = tab.run_example(session, at, *form(text="", task="translate"))
+        assert first[tab.text]["value"] == example.text
+        assert last[tab.notice] == ""
+        assert session.comparison is not None
+        assert session.comparison.question.text == example.text
+        assert session.comparison.question.task == example.task
+
+
 def test_text_grows_while_it_streams(tab: CompareTab, answering: Answering) -> None:
     answering(Fake("a", *(f"word{n} " for n in range(12)), pause=0.05))
     shown = [

@@ -176,7 +176,7 @@ class CompareTab:
 
     def _wire(self) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        form = [self.task, self.text, self.files, self.source, self.target, self.audience]
+        form = [*self._asked()]
         form += [self.index, self.retriever, self.k]
         form += [self.max_tokens, self.temperature, self.seed, self.shown]
         for pane in self.panes:
@@ -189,13 +189,13 @@ class CompareTab:
             **quiet,
         }
         gr.on([self.start.click, self.text.submit], **running)
-        filled = self.examples.click(
-            self.fill,
-            self.examples,
-            [self.task, self.text, self.files, *self._languages()],
+        self.examples.click(
+            self.run_example,
+            [self.session, self.examples, *form],
+            [*self._asked(), *self._outputs()],
+            concurrency_limit=RUNS_AT_ONCE,
             **quiet,
         )
-        filled.then(**running)
         # Not queued: a Stop that waits behind other people's runs would stop nothing.
         self.halt.click(self.stop, self.session, None, queue=False, **quiet)
         self.task.change(
@@ -209,6 +209,9 @@ class CompareTab:
 
     def _languages(self) -> list[Any]:
         return [self.source, self.target, self.audience]
+
+    def _asked(self) -> list[Any]:
+        return [self.task, self.text, self.files, *self._languages()]
 
     def _frames(self) -> list[Any]:
         return [self.shown, self.more, self.fewer, *(pane.frame for pane in self.panes)]
@@ -302,6 +305,17 @@ class CompareTab:
             target | {"value": example.target},
             audience | {"value": ""},
         ]
+
+    def run_example(self, session: Session, at: int, *values: Any) -> Iterator[Updates]:
+        """Fill in an example and run it with the rest of the form as it stands.
+
+        In one step: a second one would read the fields from the page, which may not have filled
+        them yet.
+        """
+        example = EXAMPLES[at]
+        asked = (example.task, example.text, None, example.source, example.target, "")
+        yield dict(zip(self._asked(), self.fill(at), strict=True))
+        yield from self.run(session, *asked, *values[len(asked) :])
 
     def recognize(self, files: list[str] | None) -> list[Any]:
         """Read the files that were handed in: take over their language, or say what is wrong."""
