@@ -28,7 +28,6 @@ from hypothesis import strategies as st
 from workbench.errors import BadInput, InUse, MissingCorpus, UnknownName, WorkbenchError
 from workbench.registry import Entry
 from workbench.retrieval import (
-    DEFAULT_RETRIEVER,
     RETRIEVERS,
     Index,
     build_index,
@@ -328,7 +327,7 @@ def test_weak_vectors_are_fused_with_words_and_strong_ones_stand_alone(
     index = index_of(some_chunks())
     assert index.search("merge list") == index.search("merge list", 5, "dense")
     static = Index(index.folder, replace(index.info, embedder="static"))
-    assert static.mode == DEFAULT_RETRIEVER
+    assert static.mode == "hybrid"
 
 
 # --- what is embedded again -------------------------------------------------------------

@@ -18,7 +18,6 @@ from workbench.run import side_by_side
 from workbench.settings import settings
 from workbench.spec import (
     DEFAULT_BACKEND,
-    DEFAULT_CHUNKER,
     DEFAULT_K,
     Pane,
     RunSpec,
@@ -83,7 +82,7 @@ def crawl(name: str, *sources: str) -> Corpus:
 def index(
     corpus: Corpus | str,
     embedder: str = retrieval.DEFAULT_EMBEDDER,
-    chunker: str = DEFAULT_CHUNKER,
+    chunker: str = corpora.DEFAULT_CHUNKER,
 ) -> Index:
     """Chunk, embed and index a corpus; an unchanged one is opened and embeds nothing.
 
@@ -110,7 +109,7 @@ def search(
     k: int = 5,
     retriever: str | None = None,
     embedder: str = retrieval.DEFAULT_EMBEDDER,
-    chunker: str = DEFAULT_CHUNKER,
+    chunker: str = corpora.DEFAULT_CHUNKER,
 ) -> Hits:
     """Return the ``k`` best hits of an indexed corpus.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.agents import Direct
 from workbench.backends import check_backend, load_backend
-from workbench.corpus import make_chunker, open_corpus
+from workbench.corpus import DEFAULT_CHUNKER, make_chunker, open_corpus
 from workbench.errors import BadInput, UnknownName
 from workbench.languages import language, language_of_path
 from workbench.retrieval import (
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from workbench.types import Backend, Event, Hit, Solver, TaskName
 
 DEFAULT_BACKEND = "llama-cpp/qwen2.5-coder-0.5b"
-DEFAULT_CHUNKER = "syntax"
 DEFAULT_K = 3
 
 
@@ -75,8 +74,7 @@ class RunSpec:
     @property
     def digest(self) -> str:
         """Sixteen hex digits that two equal specs share."""
-        canonical = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return _digest(self)
 
     def question(self) -> Question:
         """Return the question, with the languages' own names and the code's language filled in.
@@ -101,8 +99,7 @@ class RunSpec:
             audience=self.audience,
             files=self.files,
         )
-        canonical = json.dumps(asdict(asked), sort_keys=True)
-        return replace(asked, id=hashlib.sha256(canonical.encode()).hexdigest()[:16])
+        return replace(asked, id=_digest(asked))
 
     def check(self) -> None:
         """Find what is wrong with the names and numbers before anything is loaded.
@@ -302,6 +299,11 @@ def read_source(path: str | Path) -> SourceFile:
         raise BadInput(f"{file.name} is not a UTF-8 text file.", "Hand in source code.")
     found = language_of_path(file.name)
     return SourceFile(file.name, text, found.name if found else None)
+
+
+def _digest(record: RunSpec | Question) -> str:
+    canonical = json.dumps(asdict(record), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _check_size(text: str, files: Sequence[SourceFile]) -> None:

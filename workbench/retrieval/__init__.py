@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from workbench.retrieval.building import (
     DEFAULT_EMBEDDER,
-    DEFAULT_RETRIEVER,
     build_index,
     list_indexes,
     open_index,
@@ -15,7 +14,6 @@ from workbench.retrieval.layout import IndexInfo
 
 __all__ = [
     "DEFAULT_EMBEDDER",
-    "DEFAULT_RETRIEVER",
     "EMBEDDERS",
     "RETRIEVERS",
     "Index",

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 # Chosen from tests/benchmarks/retrieval.md: minilm finds far more (.526 to .313 MRR@10), but the
 # standard library takes it minutes on two cores, and static seconds. Hybrid is best for static.
 DEFAULT_EMBEDDER = "static"
-DEFAULT_RETRIEVER = "hybrid"
 
 _PACKAGES = ("bm25s", "chromadb", "numpy")
 _VECTORS_AT_ONCE = 5000

@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from workbench.corpus import CHUNKERS, list_corpora, list_manifests, make_chunker
+from workbench.corpus import CHUNKERS, DEFAULT_CHUNKER, list_corpora, list_manifests, make_chunker
 from workbench.languages import LANGUAGES
 from workbench.retrieval import DEFAULT_EMBEDDER, RETRIEVERS, list_indexes
-from workbench.spec import DEFAULT_BACKEND, DEFAULT_CHUNKER
+from workbench.spec import DEFAULT_BACKEND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

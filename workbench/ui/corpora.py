@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from workbench import api
-from workbench.corpus import CHUNKERS, list_corpora
+from workbench.corpus import CHUNKERS, DEFAULT_CHUNKER, list_corpora
 from workbench.doctor import menu
 from workbench.errors import BadInput, WorkbenchError
 from workbench.progress import heard_by
 from workbench.report import hits_html
 from workbench.retrieval import DEFAULT_EMBEDDER, list_indexes
-from workbench.spec import DEFAULT_CHUNKER
 from workbench.ui import choices
 
 if TYPE_CHECKING:

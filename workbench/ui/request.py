@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from workbench.corpus import DEFAULT_CHUNKER
 from workbench.retrieval import DEFAULT_EMBEDDER
-from workbench.spec import DEFAULT_CHUNKER, Pane, RunSpec, read_source
+from workbench.spec import Pane, RunSpec, read_source
 from workbench.ui.choices import split_index
 
 if TYPE_CHECKING:
