@@ -44,7 +44,7 @@ def _by_presence(rows: Sequence[MenuRow], kind: str) -> Choices:
 
 def retrievers() -> Choices:
     """Return the retrievers, and first, as "", the one that measured best for the embedder."""
-    return [("best for embedder", ""), *((name, name) for name in RETRIEVERS)]
+    return [("automatic", ""), *((name, name) for name in RETRIEVERS)]
 
 
 def indexes() -> Choices:
