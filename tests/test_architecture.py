@@ -17,12 +17,13 @@ PACKAGE = Path(workbench.__file__).parent
 # Within floor 2 the rooms stand on each other in the order of this list.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("registry", "settings", "progress", "languages", "machine", "cancel", "locks"),
-    ("weights", "sandbox", "prompts", "run", "store", "report"),
+    ("registry", "settings", "progress", "languages", "machine", "cancel", "locks", "durable"),
+    ("weights", "sandbox", "prompts", "run", "store", "report", "statistics", "langchain"),
     ("comparison",),
     ("corpus", "retrieval", "backends", "metrics"),
     ("tasks", "agents", "suites", "training"),
     ("spec",),
+    ("lab",),
     ("api",),
     ("doctor",),
     ("notebook", "terminal", "ui"),

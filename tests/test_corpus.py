@@ -64,7 +64,7 @@ def test_a_source_string_names_its_crawler() -> None:
         ("folder", "Write folder:PATH."),
         ("folder: ", "Write folder:PATH."),
         ("stdlib:3.11", "Write stdlib."),
-        ("", "Sources: stdlib | folder:PATH."),
+        ("", "Sources: stdlib | folder:PATH | git:URL@REV"),
     ],
 )
 def test_a_wrong_source_gets_the_right_form(text: str, hint: str) -> None:

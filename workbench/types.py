@@ -50,7 +50,8 @@ class Chunk:
 
     ``start_line`` and ``end_line`` count from 1 and are both included; ``text`` is exactly those
     lines. ``symbol`` is the dotted name of the function or class, None for a module head or a
-    window of lines.
+    window of lines. ``header`` holds the lines that the text stands under and does not contain
+    itself (the class, the signature of a function that was cut), one a line, "" for none.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Chunk:
     symbol: str | None
     source: str
     license: str | None
+    header: str = ""
 
     @property
     def location(self) -> str:

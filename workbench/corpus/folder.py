@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
-import hashlib
-import io
 import os
-import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from workbench.corpus.caps import DEFAULT_CAPS, Caps
+from workbench.corpus.entries import MAX_BYTES, Skip, check_name, make_document, read_text
 from workbench.errors import BadInput
-from workbench.languages import language_of_path
 from workbench.types import Document
-
-MAX_BYTES = 1_000_000
-"""Largest file that is read. Nearly all larger ones are data or generated."""
-
-# Version control that does not hide itself, caches, and other people's code.
-CACHES = frozenset({"__pycache__", "CVS", "_darcs"})
-VENDORED = frozenset(
-    {
-        "bower_components",
-        "dist-packages",
-        "node_modules",
-        "site-packages",
-        "third-party",
-        "third_party",
-        "thirdparty",
-        "vendor",
-        "vendored",
-    }
-)
-
-
-class Skip(Exception):
-    """A file is left out; the message is the reason under which it is counted."""
 
 
 class Folder:
@@ -52,12 +26,13 @@ class Folder:
         self,
         path: str | Path,
         *,
+        caps: Caps = DEFAULT_CAPS,
         max_bytes: int = MAX_BYTES,
         license: str | None = None,
         source: str | None = None,
         revision: str | None = None,
     ) -> None:
-        """Point at ``path``.
+        """Point at ``path``. Nothing is downloaded, so ``caps`` are for the caller to keep.
 
         Raises:
             BadInput: it is no folder, or cannot be listed.
@@ -90,7 +65,7 @@ class Folder:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(self._entries(Path(entry.path)))
                     continue
-                text = read_text(Path(entry.path), self._max_bytes)
+                text = read_text(entry.name, self._read(entry.path), max_bytes=self._max_bytes)
                 if (reason := self.refuse_text(path, text)) is not None:
                     raise Skip(reason)
             except Skip as skip:
@@ -113,72 +88,25 @@ class Folder:
         with os.scandir(folder) as entries:
             return iter(sorted(entries, key=lambda entry: entry.name))
 
+    def _read(self, path: str) -> bytes:
+        # Never more than the limit comes into memory, even if the file grows meanwhile.
+        with Path(path).open("rb") as file:
+            return file.read(self._max_bytes + 1)
+
     def _check(self, entry: os.DirEntry[str], path: str) -> None:
         """Raise Skip where the entry's name or kind alone rules it out."""
-        if not path.isascii() and not _is_text(path):
-            raise Skip("undecodable name")
         if entry.is_symlink():
             raise Skip("link")
         is_folder = entry.is_dir(follow_symlinks=False)
         if not is_folder and not entry.is_file(follow_symlinks=False):
             raise Skip("not a file")
-        if entry.name.startswith("."):
-            raise Skip("hidden")
-        if is_folder and entry.name in CACHES:
-            raise Skip("cache")
-        if is_folder and (entry.name in VENDORED or Path(entry.path, "pyvenv.cfg").is_file()):
+        check_name(entry.name, is_folder=is_folder)
+        if is_folder and Path(entry.path, "pyvenv.cfg").is_file():
             raise Skip("vendored")
         if (reason := self.refuse_entry(path, is_folder)) is not None:
             raise Skip(reason)
 
     def _document(self, path: str, text: str) -> Document:
-        language = language_of_path(path)
-        return Document(
-            path=path,
-            text=text,
-            language=language.name if language else None,
-            license=self._license,
-            source=self.source,
-            revision=self.revision,
-            sha256=hashlib.sha256(text.encode()).hexdigest(),
+        return make_document(
+            path, text, source=self.source, revision=self.revision, license=self._license
         )
-
-
-def read_text(path: Path, max_bytes: int) -> str:
-    """Return the text of a file with its line ends as they are, without a byte order mark.
-
-    Raises:
-        Skip: it is too large, binary, not decodable or empty.
-        OSError: it cannot be read.
-    """
-    # Never more than the limit comes into memory, even if the file grows meanwhile.
-    with path.open("rb") as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise Skip("too large")
-    if b"\0" in data:
-        raise Skip("binary")
-    language = language_of_path(path.name)
-    try:
-        text = _decode(data, is_python=language is not None and language.name == "python")
-        text.encode()  # some codecs let lone surrogates through, which no JSON or tokenizer takes
-    except (ValueError, LookupError, SyntaxError):
-        raise Skip("undecodable") from None
-    if not text.strip():
-        raise Skip("empty")
-    return text
-
-
-def _decode(data: bytes, *, is_python: bool) -> str:
-    encoding = "utf-8"
-    if is_python:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-    return data.removeprefix(codecs.BOM_UTF8).decode(encoding.removesuffix("-sig"))
-
-
-def _is_text(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from workbench.corpus.caps import DEFAULT_CAPS, Caps
 from workbench.errors import BadInput
 from workbench.registry import Registry
 from workbench.types import Crawler
@@ -25,12 +26,33 @@ CRAWLERS.add(
     "all text files of a folder",
     needs="PATH",
 )
+CRAWLERS.add(
+    "git",
+    "workbench.corpus.git:GitRepository",
+    "one revision of a git repository, read from a bare clone",
+    needs="URL@REV[#SUBDIR]",
+)
+CRAWLERS.add(
+    "pypi",
+    "workbench.corpus.pypi:SourceDistribution",
+    "the source distribution of a package of the package index",
+    needs="NAME[==VERSION]",
+)
+CRAWLERS.add(
+    "hf",
+    "workbench.corpus.datasets:DataSet",
+    "a column of a data set: of the hub, or a JSONL, Parquet or CSV file",
+    extra="data",
+    needs="DATASET[/CONFIG]:SPLIT#FIELD",
+)
 
 
 class SourceCrawler(Crawler, Protocol):
     """A crawler that says where it reads, and counts what it leaves out.
 
-    A factory in ``CRAWLERS`` takes the part of the source string behind the colon.
+    A factory in ``CRAWLERS`` takes the part of the source string behind the colon, and the caps
+    that hold for what it downloads. Making one may resolve a revision; documents come by
+    ``crawl``.
     """
 
     @property
@@ -56,13 +78,13 @@ class Source:
     def __str__(self) -> str:
         return f"{self.kind}:{self.argument}" if self.argument else self.kind
 
-    def open(self) -> SourceCrawler:
-        """Return the crawler of this source.
+    def open(self, caps: Caps = DEFAULT_CAPS) -> SourceCrawler:
+        """Return the crawler of this source, which reads no more than ``caps``.
 
         Raises:
             BadInput: there is nothing to crawl at that place.
         """
-        crawler: SourceCrawler = CRAWLERS.load(self.kind)(self.argument)
+        crawler: SourceCrawler = CRAWLERS.load(self.kind)(self.argument, caps=caps)
         return crawler
 
 

@@ -7,6 +7,7 @@ import re
 import sysconfig
 from pathlib import PurePosixPath
 
+from workbench.corpus.caps import DEFAULT_CAPS, Caps
 from workbench.corpus.folder import Folder
 from workbench.errors import BadInput
 
@@ -20,7 +21,7 @@ _CODE_PAGE = re.compile(r"^decoding_(table|map) = ", re.MULTILINE)
 class StandardLibrary(Folder):
     """The Python files of the standard library, without tests, bundles and build products."""
 
-    def __init__(self, argument: str = "") -> None:
+    def __init__(self, argument: str = "", *, caps: Caps = DEFAULT_CAPS) -> None:
         """Find the library; ``argument`` is empty, as the source takes none.
 
         Raises:
@@ -29,6 +30,7 @@ class StandardLibrary(Folder):
         try:
             super().__init__(
                 sysconfig.get_path("stdlib"),
+                caps=caps,
                 license="PSF-2.0",
                 source="stdlib",
                 revision=platform.python_version(),

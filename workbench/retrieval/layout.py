@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
@@ -22,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from workbench.durable import write_durably
 from workbench.errors import BadInput
 from workbench.locks import exclusive
 from workbench.retrieval.embedding_cache import is_sound
@@ -198,14 +198,6 @@ def snapshot(build: Path) -> dict[str, tuple[int, int]]:
                 changed = 0 if name == _CHANGED_BY_OPENING else state.st_mtime_ns
                 found[name] = (state.st_size, changed)
     return found
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a file whose bytes are on disk before anything points to them."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _is_as_written(path: Path, size: int, sha256: str) -> bool:

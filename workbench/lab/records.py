@@ -1,0 +1,143 @@
+"""What the retrieval lab measures, and what it finds. Pure records: nothing here computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from workbench.types import Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way of retrieving: what stands in one row of the table.
+
+    ``embedder`` is None for a retriever that needs none (bm25).
+    """
+
+    retriever: str
+    embedder: str | None
+    chunker: str
+
+    @property
+    def name(self) -> str:
+        """``minilm dense``, ``bm25``, with ``/ lines`` where the chunker is not the default."""
+        words = [self.embedder, self.retriever] if self.embedder else [self.retriever]
+        named = " ".join(words)
+        return named if self.chunker == "syntax" else f"{named} / {self.chunker}"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an arm costs.
+
+    ``build_seconds`` is chunking, embedding and writing with nothing in the cache (None where the
+    vectors were cached: such a time says nothing); ``texts_per_second`` that of embedding alone.
+    ``vector_megabytes`` is chunks x dimensions x 4 bytes / 1e6, 0 for bm25. Query times are
+    milliseconds, the embedding of the query included.
+    """
+
+    chunks: int
+    build_seconds: float | None
+    texts_per_second: float | None
+    vector_megabytes: float
+    query_median: float
+    query_p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """One arm measured. ``scores`` maps a metric to float64[queries], in the suite's order.
+
+    ``error`` stands in place of everything else where the arm failed: it is never a zero.
+    """
+
+    arm: Arm
+    scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+    means: Mapping[str, Interval] = field(default_factory=dict)
+    cost: Cost | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What can be said of two arms: the paired difference of means, with its 95 % interval.
+
+    ``better`` is None where the interval holds zero: within noise.
+    """
+
+    metric: str
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    sentence: str
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better arm, None where they are within noise."""
+        if self.low > 0:
+            return self.a
+        return self.b if self.high < 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one arm returned for one query: its first hits, and where the right units ranked.
+
+    ``right`` marks the hits that overlap a right unit. ``rank`` is that of the first right hit
+    among ``depth`` searched, None where it is not among them. ``words`` are the contributions of
+    the query's words to the scores of the first wrong hit above the right one, and to those of the
+    right one: (word, wrong, right), largest difference first. For bm25 they are BM25's own
+    summands; for dense they are how much each cosine falls when the word is left out.
+    """
+
+    arm: Arm
+    hits: tuple[Hit, ...]
+    right: tuple[bool, ...]
+    rank: int | None
+    depth: int
+    words: tuple[tuple[str, float, float], ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One query under every arm. ``answers`` are the right chunks' texts, by unit."""
+
+    query_id: str | None
+    query: str
+    answers: Mapping[str, str]
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusMap:
+    """The chunks of an index in two dimensions: one row a chunk.
+
+    ``explained`` is the share of variance that the two axes of a PCA hold, None for UMAP.
+    """
+
+    corpus: str
+    embedder: str
+    method: str
+    points: NDArray[np.float32] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    groups: tuple[str, ...] = field(repr=False)
+    explained: float | None = None

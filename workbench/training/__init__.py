@@ -1,0 +1,1 @@
+"""Training: tuning an embedder on pairs mined from a corpus."""
