@@ -378,6 +378,66 @@ def test_a_long_function_is_cut_at_statements_and_keeps_its_name() -> None:
     assert all((start - 2) % 10 == 0 for _, start, _ in chunks[1:])
 
 
+SIGNATURES = {
+    "python": ("class Store(Base):", "    def get(self,\n        key):", "", ""),
+    "java": ("class Store<T> extends Base {", "  int get(\n      int key) {", "  }", "}"),
+    "cpp": ("class Store : public Base {", "  int get(\n      int key) {", "  }", "};"),
+    "javascript": ("class Store extends Base {", "  get(\n      key) {", "  }", "}"),
+    "csharp": ("class Store : Base {", "  int get(\n      int key) {", "  }", "}"),
+    "php": ("<?php\nclass Store extends Base {", "  function get(\n   $key) {", "  }", "}"),
+}
+
+
+@pytest.mark.parametrize("language", SIGNATURES)
+def test_a_piece_of_a_long_method_carries_its_class_and_its_signature(language: str) -> None:
+    head, method, close, end = SIGNATURES[language]
+    statement = "pass" if language == "python" else "go();"
+    body = f"        {statement}\n" * 100
+    text = f"{head}\n{method}\n{body}{close}\n{end}\n"
+    chunks = make_chunker("syntax").chunk(document(text, language))
+    assert len(chunks) > 1
+    assert chunks[0].header == ""
+    first, second = chunks[-1].header.split("\n")
+    assert first.startswith("class Store")
+    assert "Base" in first
+    assert "get(" in second
+    assert "key" in second
+    assert first not in chunks[-1].text
+    assert second not in chunks[-1].text
+
+
+def test_a_function_of_go_that_was_cut_carries_its_signature() -> None:
+    text = "package p\n\nfunc (s *Store) Get(key int) int {\n" + "\trun()\n" * 200 + "}\n"
+    chunks = make_chunker("syntax").chunk(document(text, "go"))
+    assert chunks[-1].header == "func (s *Store) Get(key int) int"
+
+
+def test_what_stands_at_the_top_of_a_file_has_no_header() -> None:
+    text = "import os\n\n\ndef f():\n    return 1\n\n\nclass A:\n    x = 1\n"
+    assert [chunk.header for chunk in make_chunker("syntax").chunk(document(text))] == ["", "", ""]
+
+
+def test_an_id_changes_with_the_header() -> None:
+    body = "    def get(self):\n" + "        pass\n" * 100
+    one, other = (
+        make_chunker("syntax").chunk(document(f"class A({base}):\n{body}")) for base in ("B", "C")
+    )
+    assert one[-1].text == other[-1].text
+    assert one[-1].id != other[-1].id
+
+
+def test_the_recursive_chunker_cuts_where_langchain_does() -> None:
+    from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
+
+    text = "".join(f"def f{i}(a):\n    b = a + {i}\n    return b\n\n\n" for i in range(100))
+    splitter = RecursiveCharacterTextSplitter.from_language(
+        Language.PYTHON, chunk_size=500, chunk_overlap=0
+    )
+    theirs = [piece.strip() for piece in splitter.split_text(text)]
+    ours = make_chunker("recursive", characters=500, overlap=0).chunk(document(text))
+    assert [chunk.text for chunk in ours] == theirs
+
+
 def test_a_syntax_error_costs_only_what_it_is_in() -> None:
     text = "def good():\n    return 1\n\n\ndef bad(:\n    return (\n\n\nclass A:\n    x = 1\n"
     symbols = {chunk[0] for chunk in outline(text, "python")}

@@ -17,6 +17,12 @@ CHUNKERS.add(
     "functions, classes and module heads, by tree-sitter",
 )
 CHUNKERS.add(
+    "recursive",
+    "workbench.corpus.recursive:RecursiveChunker",
+    "LangChain's language splitter: at the separators of the language",
+    extra="langchain",
+)
+CHUNKERS.add(
     "lines",
     "workbench.corpus.windows:LineChunker",
     "windows of lines that overlap, for any text",

@@ -94,6 +94,7 @@ _UNNAMED = {
     "static_initializer": "static",
 }
 _MAX_SYMBOL = 200
+_MAX_SIGNATURE = 300
 # ``a<`` 20,000 times makes the parsers of Java and C# take 3.6 GB, in one step that nothing stops.
 # The look-behind and the possessive quantifiers keep the search itself linear.
 _BOMB = re.compile(rb"(?<![^\s<>;(){}])(?:[^\s<>;(){}]++\s*+<\s*+){200}")
@@ -119,6 +120,21 @@ class Outline:
     root: Node
     definitions: tuple[Definition, ...]
     comment_rows: frozenset[int]
+
+
+def signature(definition: Definition) -> str:
+    """Return a definition up to its body on one line: ``def push(self, item) -> None:``."""
+    node = definition.node
+    body = node.child_by_field_name("body")
+    for field_name in ("value", "right", "type"):
+        held = node.child_by_field_name(field_name) if body is None else None
+        body = held.child_by_field_name("body") if held is not None else body
+    text = node.text or b""
+    if body is not None:
+        text = text[: body.start_byte - node.start_byte]
+    else:
+        text = text.partition(b"\n")[0]
+    return " ".join(text[: 4 * _MAX_SIGNATURE].decode("utf-8", "replace").split())[:_MAX_SIGNATURE]
 
 
 @functools.cache

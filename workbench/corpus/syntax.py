@@ -2,7 +2,8 @@
 
 Every row of a document belongs to the innermost definition around it, and every run of rows that
 belong to the same one is a span: so no line is lost or doubled, whatever the parser made of the
-text. Spans that are too long are cut at statement borders, tiny neighbours are joined.
+text. Spans that are too long are cut at statement borders, tiny neighbours are joined. A chunk
+carries the signatures of the definitions that it stands in and that begin above it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from itertools import groupby
 
 from tree_sitter import Node
 
-from workbench.corpus.grammar import Outline, has_grammar, outline
+from workbench.corpus.grammar import Definition, Outline, has_grammar, outline, signature
 from workbench.corpus.windows import MAX_CHARACTERS, Limits, LineChunker, Lines
 from workbench.types import Chunk, Document
 
-VERSION = 1
+VERSION = 2
 MAX_LINES = 80
 MAX_DEPTH = 30
 """Classes nested deeper than this are not cut further."""
@@ -29,6 +30,8 @@ TINY_LINES = 10
 """Members of a class of at most so many lines are joined, up to ``SMALL_CLASS_LINES``."""
 SMALL_CLASS_LINES = 40
 """A class of so few lines stays whole."""
+HEADER_LINES = 4
+"""Signatures that a chunk carries at most: the innermost ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,28 @@ class SyntaxChunker:
             depths = _borders(lines, limits, parsed.root)
             rows = sorted(depths)
             spans = [piece for span in spans for piece in _cut(lines, limits, depths, rows, span)]
+        joined = list(_join(lines, limits, spans))
+        headers = _headers(parsed.definitions, joined)
         return [
-            lines.chunk(span.start, span.end, span.symbol) for span in _join(lines, limits, spans)
+            lines.chunk(span.start, span.end, span.symbol, header)
+            for span, header in zip(joined, headers, strict=True)
         ]
+
+
+def _headers(definitions: Sequence[Definition], spans: Sequence[Span]) -> Iterator[str]:
+    """Yield for each span the signatures of the definitions around it, outermost first."""
+    around: list[Definition] = []
+    coming = iter(definitions)
+    following = next(coming, None)
+    for span in spans:
+        while following is not None and following.start < span.start:
+            while around and around[-1].end <= following.start:
+                around.pop()
+            around.append(following)
+            following = next(coming, None)
+        while around and around[-1].end <= span.start:
+            around.pop()
+        yield "\n".join(signature(one) for one in around[-HEADER_LINES:])
 
 
 def _owners(lines: Lines, limits: Limits, parsed: Outline) -> list[_Owner]:

@@ -42,11 +42,12 @@ class Lines:
             start += 1
         return start, end
 
-    def chunk(self, start: int, end: int, symbol: str | None = None) -> Chunk:
+    def chunk(self, start: int, end: int, symbol: str | None = None, header: str = "") -> Chunk:
         """Return rows ``start`` to ``end`` as a chunk; its id is made of all that it says."""
         text = "\n".join(self.texts[start:end])
         document = self.document
-        key = "\0".join((document.source, document.path, str(start + 1), str(end), text))
+        says = (document.source, document.path, str(start + 1), str(end), text, header)
+        key = "\0".join(says if header else says[:-1])
         return Chunk(
             id=hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32],
             text=text,
@@ -57,6 +58,7 @@ class Lines:
             symbol=symbol,
             source=document.source,
             license=document.license,
+            header=header,
         )
 
 
