@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 class Arm:
     """One way of retrieving: what stands in one row of the table.
 
-    ``embedder`` is None for a retriever that needs none (bm25).
+    ``embedder`` is None for a retriever that needs none (bm25). ``chunker`` is "whole" where each
+    document is one chunk. ``several_chunkers`` is True in a study that compares some.
     """
 
     retriever: str
     embedder: str | None
     chunker: str
+    several_chunkers: bool = False
 
     @property
     def name(self) -> str:
-        """``minilm dense``, ``bm25``, with ``/ lines`` where the chunker is not the default."""
-        words = [self.embedder, self.retriever] if self.embedder else [self.retriever]
-        named = " ".join(words)
-        return named if self.chunker == "syntax" else f"{named} / {self.chunker}"
+        """``minilm dense``, ``bm25``, with ``/ lines`` where the study compares chunkers."""
+        named = f"{self.embedder} {self.retriever}" if self.embedder else self.retriever
+        return f"{named} / {self.chunker}" if self.several_chunkers else named
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,9 @@ class Cost:
 
     ``build_seconds`` is chunking, embedding and writing with nothing in the cache (None where the
     vectors were cached: such a time says nothing); ``texts_per_second`` that of embedding alone.
-    ``vector_megabytes`` is chunks x dimensions x 4 bytes / 1e6, 0 for bm25. Query times are
-    milliseconds, the embedding of the query included.
+    ``vector_megabytes`` is chunks x dimensions x 4 bytes / 1e6, 0 for bm25, whose
+    ``build_seconds`` are those of chunking and counting words. Query times are milliseconds of a
+    search for ten hits, one query at a time, the embedding of the query included.
     """
 
     chunks: int
@@ -61,7 +63,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class ArmResult:
-    """One arm measured. ``scores`` maps a metric to float64[queries], in the suite's order.
+    """One arm measured. ``scores`` maps a metric to float64[queries], in the report's order.
 
     ``error`` stands in place of everything else where the arm failed: it is never a zero.
     """
@@ -75,9 +77,10 @@ class ArmResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What can be said of two arms: the paired difference of means, with its 95 % interval.
+    """What can be said of two arms: the paired difference a - b of means, with its 95 % interval.
 
-    ``better`` is None where the interval holds zero: within noise.
+    ``better`` is None where the interval holds zero: within noise. ``p_value`` is corrected for
+    the number of verdicts in the report (Holm 1979); the interval is that of this pair alone.
     """
 
     metric: str
@@ -119,7 +122,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One query under every arm. ``answers`` are the right chunks' texts, by unit."""
+    """One query under every arm. ``answers`` are the right units' texts, by id of the unit.
+
+    ``query_id`` is None and ``answers`` empty for a free text, whose right answer nobody knows.
+    """
 
     query_id: str | None
     query: str
