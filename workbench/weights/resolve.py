@@ -241,6 +241,8 @@ def _full(weights: Weights, detail: str = " does not fit") -> MissingModel:
 
 def _not_here(weights: Weights) -> MissingModel:
     run = f"un: workbench models pull {weights.name}"
+    if weights.terms:
+        run += f" (which is to agree to {weights.terms})"
     if settings().offline:
         return MissingModel(
             f"{weights.name} is not on this machine, and WORKBENCH_OFFLINE is set.",
