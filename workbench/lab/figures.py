@@ -1,0 +1,254 @@
+"""What the lab found, as pictures. Plotly, so that a point says more when it is pointed at."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Literal
+
+from workbench.errors import BadInput, MissingExtra
+
+try:
+    import plotly.graph_objects as go
+except ModuleNotFoundError as error:  # pragma: no cover - only without the extra
+    raise MissingExtra("A figure", "lab") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.lab.records import ArmResult, CorpusMap, Cost
+
+CostName = Literal["query", "build", "vectors"]
+
+# Okabe and Ito's colours, which people who see few colours tell apart too.
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#8C6D31",
+    "#7F7F7F",
+)
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "cross")
+# Legible on white and on black alike: the page may be either.
+_INK = "#808890"
+_GRID = "rgba(128,136,144,0.25)"
+_AXES = {
+    "query": "milliseconds a query (median, log scale)",
+    "build": "seconds to build the index (log scale)",
+    "vectors": "megabytes of vectors",
+}
+# More points are drawn by the graphics card, without outlines.
+_MANY = 2_000
+_GROUPS = 7
+
+
+def quality_against_cost(
+    results: Sequence[ArmResult], metric: str, cost: CostName = "query"
+) -> go.Figure:
+    """Draw each arm as a point: what it finds upwards, what it costs to the right.
+
+    Bars are the 95 % intervals. The line joins the arms that no other beats in both. Arms that
+    failed, or whose cost is unknown, are named below the picture instead of being drawn.
+
+    Raises:
+        BadInput: no arm was measured by that metric.
+    """
+    drawn = [one for one in results if _cost(one.cost, cost) is not None and metric in one.means]
+    if not drawn:
+        raise BadInput(f"No arm has {metric} and a known cost by {cost}.", "Choose another cost.")
+    embedders = list(dict.fromkeys(one.arm.embedder or "no embedder" for one in drawn))
+    retrievers = list(dict.fromkeys(one.arm.retriever for one in drawn))
+    figure = go.Figure()
+    figure.add_trace(_front(drawn, metric, cost))
+    for one in drawn:
+        mean = one.means[metric]
+        colour = COLOURS[embedders.index(one.arm.embedder or "no embedder") % len(COLOURS)]
+        figure.add_trace(
+            go.Scatter(
+                x=[_cost(one.cost, cost)],
+                y=[mean.mean],
+                error_y={
+                    "type": "data",
+                    "array": [mean.high - mean.mean],
+                    "arrayminus": [mean.mean - mean.low],
+                    "thickness": 1.2,
+                    "width": 4,
+                },
+                mode="markers+text",
+                text=[one.arm.name],
+                textposition=_place(one, drawn, metric, cost),
+                textfont={"size": 12, "color": colour},
+                marker={
+                    "size": 11,
+                    "color": colour,
+                    "symbol": _SYMBOLS[retrievers.index(one.arm.retriever) % len(_SYMBOLS)],
+                },
+                hovertemplate=_told(one, metric),
+                showlegend=False,
+            )
+        )
+    figure.update_layout(_layout(f"{metric} against cost", missing=_missing(results, drawn)))
+    figure.update_xaxes(
+        title=_AXES[cost], type="linear" if cost == "vectors" else "log", dtick=None
+    )
+    figure.update_yaxes(title=f"{metric} (95 % interval)")
+    return figure
+
+
+def score_bars(results: Sequence[ArmResult], metric: str) -> go.Figure:
+    """Draw the arms as bars with their intervals, the best on top.
+
+    Raises:
+        BadInput: no arm was measured by that metric.
+    """
+    drawn = sorted(
+        (one for one in results if metric in one.means), key=lambda one: one.means[metric].mean
+    )
+    if not drawn:
+        raise BadInput(f"No arm was measured by {metric}.", "Choose another metric.")
+    means = [one.means[metric] for one in drawn]
+    embedders = list(dict.fromkeys(one.arm.embedder or "no embedder" for one in results))
+    figure = go.Figure(
+        go.Bar(
+            x=[mean.mean for mean in means],
+            y=[one.arm.name for one in drawn],
+            orientation="h",
+            marker_color=[
+                COLOURS[embedders.index(one.arm.embedder or "no embedder") % len(COLOURS)]
+                for one in drawn
+            ],
+            error_x={
+                "type": "data",
+                "array": [mean.high - mean.mean for mean in means],
+                "arrayminus": [mean.mean - mean.low for mean in means],
+                "color": _INK,
+                "thickness": 1.2,
+            },
+            hovertemplate=[_told(one, metric) for one in drawn],
+        )
+    )
+    figure.update_layout(_layout(metric), height=120 + 34 * len(drawn))
+    figure.update_xaxes(rangemode="tozero")
+    return figure
+
+
+def map_figure(corpus_map: CorpusMap) -> go.Figure:
+    """Draw the chunks of an index in two dimensions, the largest groups in colours of their own."""
+    sizes: dict[str, int] = {}
+    for group in corpus_map.groups:
+        sizes[group] = sizes.get(group, 0) + 1
+    largest = sorted(sizes, key=lambda group: (-sizes[group], group))[:_GROUPS]
+    figure = go.Figure()
+    scatter = go.Scattergl if len(corpus_map.groups) > _MANY else go.Scatter
+    shown: list[str | None] = [*largest, None]
+    for number, group in enumerate(shown):
+        rows = [
+            row
+            for row, one in enumerate(corpus_map.groups)
+            if (one == group if group is not None else one not in largest)
+        ]
+        if not rows:
+            continue
+        name = f"{len(sizes) - len(largest)} others" if group is None else group
+        figure.add_trace(
+            scatter(
+                x=corpus_map.points[rows, 0],
+                y=corpus_map.points[rows, 1],
+                mode="markers",
+                name=f"{name} ({len(rows):,})",
+                marker={
+                    "size": 4 if len(corpus_map.groups) > _MANY else 7,
+                    "color": COLOURS[number] if group is not None else _INK,
+                    "opacity": 0.75 if group is not None else 0.35,
+                },
+                text=[corpus_map.labels[row] for row in rows],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    explained = corpus_map.explained
+    share = "" if explained is None else f": two axes hold {explained:.0%} of the variance"
+    title = f"{corpus_map.corpus} by {corpus_map.embedder}, {corpus_map.method.upper()}{share}"
+    figure.update_layout(_layout(title), height=560, legend={"itemsizing": "constant"})
+    figure.update_xaxes(showticklabels=False, zeroline=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False)
+    return figure
+
+
+def _cost(cost: Cost | None, name: CostName) -> float | None:
+    if cost is None:
+        return None
+    if name == "query":
+        return cost.query_median
+    return cost.build_seconds if name == "build" else cost.vector_megabytes
+
+
+def _front(drawn: Sequence[ArmResult], metric: str, cost: CostName) -> go.Scatter:
+    """Return the line through the arms that are not beaten in cost and quality at once."""
+    points = sorted((_cost(one.cost, cost) or 0.0, -one.means[metric].mean) for one in drawn)
+    front: list[tuple[float, float]] = []
+    for x, negative in points:
+        if not front or -negative > front[-1][1]:
+            front.append((x, -negative))
+    return go.Scatter(
+        x=[x for x, _ in front],
+        y=[y for _, y in front],
+        mode="lines",
+        line={"color": _INK, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _place(one: ArmResult, drawn: Sequence[ArmResult], metric: str, cost: CostName) -> str:
+    """Return where an arm's name goes: to the side where the picture goes on."""
+    ordered = sorted(drawn, key=lambda other: _cost(other.cost, cost) or 0.0)
+    return "middle right" if ordered.index(one) < len(ordered) / 2 else "middle left"
+
+
+def _told(one: ArmResult, metric: str) -> str:
+    """Return what a point says when it is pointed at."""
+    lines = [f"<b>{one.arm.name}</b>"]
+    for name, mean in one.means.items():
+        text = f"{name} {mean.mean:.3f} ({mean.low:.3f} to {mean.high:.3f})"
+        lines.append(f"<b>{text}</b>" if name == metric else text)
+    if one.cost is not None:
+        build = one.cost.build_seconds
+        lines.append(f"{one.cost.query_median:.1f} ms a query, p95 {one.cost.query_p95:.1f}")
+        lines.append(f"{one.cost.chunks:,} chunks, {one.cost.vector_megabytes:.1f} MB of vectors")
+        lines.append("vectors were cached" if build is None else f"built in {build:.1f} s")
+    return "<br>".join(lines) + "<extra></extra>"
+
+
+def _missing(results: Sequence[ArmResult], drawn: Sequence[ArmResult]) -> str:
+    names = [one.arm.name for one in results if one not in drawn]
+    text = f"Not drawn (failed, or the cost is not known): {', '.join(names)}" if names else ""
+    return "<br>".join(textwrap.wrap(text, 110))
+
+
+def _layout(title: str, *, missing: str = "") -> dict[str, object]:
+    axis = {"gridcolor": _GRID, "linecolor": _GRID, "zerolinecolor": _GRID, "automargin": True}
+    below = {
+        "text": missing,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": -0.2,
+        "showarrow": False,
+        "align": "left",
+        "xanchor": "left",
+    }
+    return {
+        "title": {"text": title, "font": {"size": 15}},
+        "template": "none",
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "ui-sans-serif, system-ui, sans-serif", "size": 12, "color": _INK},
+        "margin": {"l": 60, "r": 24, "t": 48, "b": 60},
+        "height": 460,
+        "xaxis": axis,
+        "yaxis": axis,
+        "annotations": [below] if missing else [],
+        "hoverlabel": {"align": "left"},
+    }
