@@ -31,11 +31,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query and its right answers: ids of units, each with its gain (1: right)."""
+    """A query and its right answers: ids of units, each with its gain (1: right).
+
+    With ``one_suffices`` the right answers are equally good and count as one: whoever finds one
+    of them has found all there is to find.
+    """
 
     id: str
     text: str
     relevant: Mapping[str, int]
+    one_suffices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +84,5 @@ def suite_digest(
         add("unit", asdict(unit))
     for split in sorted(queries):
         for query in queries[split]:
-            add("query", split, query.id, query.text, dict(query.relevant))
+            add("query", split, asdict(query))
     return digest.hexdigest()
