@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from workbench.corpus import (
     open_corpus,
     parse_source,
 )
-from workbench.corpus import folder as folder_module
+from workbench.corpus import crawling
 from workbench.corpus.folder import Folder
 from workbench.corpus.manifest import read_manifest
 from workbench.errors import BadInput, InUse, MissingCorpus, UnknownName, WorkbenchError
+from workbench.types import Document
 
 
 @pytest.fixture
@@ -38,6 +40,23 @@ def code(tmp_path: Path) -> Path:
     (root / "pkg" / "a.java").write_text("class A { }\n")
     (root / "notes.txt").write_text("plain words\n")
     return root
+
+
+class NoFilters:
+    """Lets everything through: what the filters leave out is told in their own tests."""
+
+    fingerprint = "none"
+
+    def __init__(self) -> None:
+        self.noted = Counter[str]()
+
+    def __call__(self, document: Document) -> Document:
+        return document
+
+
+@pytest.fixture(autouse=True)
+def no_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crawling, "make_filters", lambda without, options: NoFilters())
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -158,20 +177,20 @@ def test_an_unreadable_file_or_folder_is_skipped_and_the_others_are_read(
 ) -> None:
     # Patched, and not chmod: tests may run as root, who reads all.
     (code / "locked").mkdir()
-    scandir, read_text = os.scandir, folder_module.read_text
+    scandir, read_bytes = os.scandir, Folder._read
 
     def scan(path: Path) -> Iterator[os.DirEntry[str]]:
         if Path(path).name == "locked":
             raise PermissionError(13, "denied")
         return scandir(path)
 
-    def read(path: Path, max_bytes: int) -> str:
-        if path.name == "b.py":
+    def read(self: Folder, path: str) -> bytes:
+        if path.endswith("b.py"):
             raise PermissionError(13, "denied")
-        return read_text(path, max_bytes)
+        return read_bytes(self, path)
 
     monkeypatch.setattr(os, "scandir", scan)
-    monkeypatch.setattr(folder_module, "read_text", read)
+    monkeypatch.setattr(Folder, "_read", read)
     crawler = Folder(code)
     assert [document.path for document in crawler.crawl()] == ["notes.txt", "pkg/a.java"]
     assert crawler.skipped == {"unreadable": 2}
@@ -352,9 +371,15 @@ def test_a_damaged_corpus_says_so_and_is_mended_by_a_crawl(
 # A child that crawls a folder and says how far it is; then it waits to be killed.
 CHILD = """
     import sys, time
+    from collections import Counter
+    from types import SimpleNamespace
     from workbench.corpus import crawling, store
     from workbench.corpus.folder import Folder
     stage, source = sys.argv[1:]
+    class NoFilters(SimpleNamespace):
+        def __call__(self, document):
+            return document
+    crawling.make_filters = lambda *_: NoFilters(fingerprint="none", noted=Counter())
     def wait(*_):
         print("there", flush=True)
         time.sleep(60)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import platform
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +45,7 @@ CRAWLERS.add(
     "workbench.corpus.datasets:DataSet",
     "a column of a data set: of the hub, or a JSONL, Parquet or CSV file",
     extra="data",
-    needs="DATASET[/CONFIG]:SPLIT#FIELD",
+    needs="DATASET[/CONFIG][@REV]:SPLIT#FIELD",
 )
 
 
@@ -70,13 +72,37 @@ class SourceCrawler(Crawler, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed source string: which crawler, and what it is pointed at."""
+    """A parsed source string: which crawler, and what it is pointed at.
+
+    ``argument`` may hold a password; ``str()`` never does.
+    """
 
     kind: str
-    argument: str = ""
+    argument: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.argument}" if self.argument else self.kind
+        return redact(f"{self.kind}:{self.argument}") if self.argument else self.kind
+
+    @property
+    def pin(self) -> str | None:
+        """The revision that the string itself pins, or None: what is pinned never changes."""
+        if self.kind == "stdlib":
+            return platform.python_version()
+        pattern = _PINS.get(self.kind)
+        found = pattern.search(self.argument) if pattern else None
+        return found.group(1) if found else None
+
+    def absolute(self) -> Source:
+        """Return the source as it is named from anywhere: a path in it made absolute."""
+        if self.kind == "folder":
+            return replace(self, argument=Path(self.argument).expanduser().resolve().as_posix())
+        if self.kind in _BORDERS:
+            for border in _BORDERS[self.kind]:
+                place, mark, rest = self.argument.rpartition(border)
+                path = Path(place).expanduser()
+                if place and path.exists():
+                    return replace(self, argument=f"{path.resolve().as_posix()}{mark}{rest}")
+        return self
 
     def open(self, caps: Caps = DEFAULT_CAPS) -> SourceCrawler:
         """Return the crawler of this source, which reads no more than ``caps``.
@@ -88,6 +114,40 @@ class Source:
         return crawler
 
 
+# Where a source string says which revision it means, if it says so beyond doubt.
+_PINS = {
+    "git": re.compile(r"@([0-9a-f]{40}|[0-9a-f]{64})(?:#.*)?$"),
+    "pypi": re.compile(r"==\s*([^\s*=,;]+)$"),
+    "hf": re.compile(r"@([0-9a-f]{40}):[^:]*$"),
+}
+# What may end the path of something local, the likelier mark first.
+_BORDERS = {"git": ("@", "#"), "hf": ("#",)}
+
+_SECRETS = (
+    # Up to the last @ before the first slash: a password may hold an @ of its own. A mere name
+    # stays with ssh, which cannot do without and takes no token for one.
+    (re.compile(r"(?<!ssh)(://)[^/\s]*@"), r"\1"),
+    # One with a slash in it: what stands behind the colon is no port.
+    (re.compile(r"(://)[^/\s:@]+:(?!\d{1,5}(?:[/?#\s]|$))\S*@"), r"\1"),
+    # NAME:PASSWORD@HOST:PATH, without any scheme.
+    (re.compile(r"(?<![\w./@-])((?:git:)?)(?!git:)[\w.+%-]+:[^\s/@'\"]+@(?=[\w.-]+:)"), r"\1"),
+    (
+        re.compile(r"([?&;][^=&;#\s]*(?:token|key|secret|passw|auth)[^=&;#\s]*=)[^&;#\s]+", re.I),
+        r"\1",
+    ),
+)
+
+
+def redact(text: str) -> str:
+    """Return ``text`` without the user names, passwords and tokens of the URLs in it.
+
+    For all that is shown, logged or kept: sources as a user typed them, and errors that echo one.
+    """
+    for pattern, rest in _SECRETS:
+        text = pattern.sub(rest, text)
+    return text
+
+
 def parse_source(text: str) -> Source:
     """Read a source string such as ``stdlib`` or ``folder:PATH``.
 
@@ -96,7 +156,8 @@ def parse_source(text: str) -> Source:
     """
     kind, colon, argument = text.strip().partition(":")
     if kind not in CRAWLERS:
-        raise BadInput(f"No source is called '{text}'.", f"{_nearest(text, kind)} {_forms()}")
+        shown = redact(text)
+        raise BadInput(f"No source is called '{shown}'.", f"{_nearest(text, kind)} {_forms()}")
     needed = CRAWLERS.entry(kind).needs
     if needed and not argument.strip():
         raise BadInput(f"The source '{text}' lacks its {needed}.", f"Write {kind}:{needed}.")

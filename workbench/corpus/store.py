@@ -10,11 +10,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import filecmp
-import hashlib
 import json
-import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,12 +19,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from workbench import durable
+from workbench.corpus.caps import BEYOND, DEFAULT_CAPS, Caps
+from workbench.corpus.document_files import DocumentWriter, digest_of, read_documents
 from workbench.corpus.manifest import find_manifest, list_manifests
 from workbench.errors import BadInput, MissingCorpus
 from workbench.settings import settings
 from workbench.types import Document
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files; one of another version is crawled anew."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -37,33 +37,74 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 class Report:
     """What a crawl read and what it left out, by reason: ``read`` + skipped = ``seen``.
 
-    ``bytes`` counts the texts as UTF-8; ``languages`` counts documents ("other": none known).
+    ``bytes`` counts the texts as UTF-8; ``languages`` ("other": none known) and ``licences``
+    (SPDX expressions, "unknown") count documents, and ``changed`` those that a filter changed
+    and kept, by what was done.
     """
 
     read: int
     skipped: Mapping[str, int]
     bytes: int
     languages: Mapping[str, int]
+    licences: Mapping[str, int] = field(default_factory=dict)
+    changed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def seen(self) -> int:
         """Entries met: a folder that was not entered counts as one."""
         return self.read + sum(self.skipped.values())
 
+    @property
+    def is_cut(self) -> bool:
+        """Say whether a cap ended the crawl: there is more than was ``seen``."""
+        return any(reason.startswith(BEYOND) for reason in self.skipped)
+
     def _repr_html_(self) -> str:
-        rows = [("seen", self.seen), ("read", self.read), ("bytes", self.bytes)]
-        rows += [(f"language: {name}", count) for name, count in self.languages.items()]
-        rows += [(f"skipped: {reason}", count) for reason, count in self.skipped.items()]
-        cells = "".join(f"<tr><td>{escape(k)}</td><td>{v:,}</td></tr>" for k, v in rows)
-        return f"<table>{cells}</table>"
+        tables = [
+            _table("Read", {"seen": self.seen, "read": self.read, "bytes": self.bytes}),
+            _table("Languages", self.languages),
+            _table("Licences", self.licences),
+            _table("Left out", self.skipped),
+            _table("Changed", self.changed),
+        ]
+        cut = "<p>The corpus is cut: a cap ended the crawl.</p>" if self.is_cut else ""
+        return f'{cut}<div style="display:flex;flex-wrap:wrap;gap:1.5em">{"".join(tables)}</div>'
+
+
+def _table(title: str, counts: Mapping[str, int]) -> str:
+    if not counts:
+        return ""
+    rows = "".join(
+        f'<tr><td style="text-align:left">{escape(name)}</td>'
+        f'<td style="text-align:right">{count:,}</td></tr>'
+        for name, count in counts.items()
+    )
+    return f'<table><tr><th colspan="2" style="text-align:left">{title}</th></tr>{rows}</table>'
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a corpus is made: the same recipe of pinned sources makes the same corpus.
+
+    ``sources`` are as they were asked for, without passwords, their paths absolute. ``without``
+    names the filters left out, ``options`` are those of the filters, and ``filters`` is the
+    fingerprint of what the documents went through.
+    """
+
+    sources: tuple[str, ...]
+    caps: Caps = DEFAULT_CAPS
+    without: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    filters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
     """A crawled corpus. ``digest`` is the SHA-256 of its documents, in their order.
 
-    ``sources`` pairs each source with its revision, if it has one. ``unchanged`` is True where
-    the crawl that returned this found what was there already, and wrote nothing.
+    ``sources`` pairs each source with its revision, if it has one; ``recipe`` says how it was
+    asked for. ``unchanged`` is True where the crawl that returned this found what was there
+    already, and wrote nothing.
     """
 
     name: str
@@ -72,6 +113,7 @@ class Corpus:
     created: str
     folder: Path = field(repr=False)
     counts: Report = field(repr=False)
+    recipe: Recipe = field(repr=False)
     unchanged: bool = field(default=False, compare=False)
 
     def __len__(self) -> int:
@@ -86,18 +128,21 @@ class Corpus:
         """
         read = 0
         try:
-            with _documents_file(self.folder, self.digest).open("rb") as lines:
-                for line in lines:
-                    yield Document(**json.loads(line))
-                    read += 1
+            for document in read_documents(_documents_file(self.folder, self.digest)):
+                yield document
+                read += 1
         except FileNotFoundError:
             raise MissingCorpus(
                 f"The corpus {self.name} was crawled anew or removed meanwhile.", "Open it again."
             ) from None
-        except (ValueError, TypeError):
+        except ValueError:
             raise _damaged(self.name) from None
         if read != len(self):
             raise _damaged(self.name)
+
+    def is_whole(self) -> bool:
+        """Read the file of documents, and say whether it is the one that was written."""
+        return digest_of(_documents_file(self.folder, self.digest)) == self.digest
 
     def report(self) -> Report:
         """Return what the crawl read and what it left out."""
@@ -150,6 +195,7 @@ def read_corpus(name: str) -> Corpus | None:
             created=table["created"],
             folder=folder,
             counts=Report(**table["report"]),
+            recipe=_recipe(table["recipe"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -172,35 +218,39 @@ def write_corpus(
     name: str,
     documents: Iterable[Document],
     sources: Mapping[str, str | None],
+    recipe: Recipe,
     skipped: Mapping[str, int],
+    changed: Mapping[str, int],
 ) -> Corpus:
     """Write a corpus, replacing the one of that name in a single step.
 
-    ``skipped`` is read after ``documents`` is exhausted. Call it under ``exclusive``. Where
-    documents, sources and counts are what they were, nothing is replaced.
+    ``skipped`` and ``changed`` are read after ``documents`` is exhausted. Call it under
+    ``exclusive``. Where documents, sources, recipe and counts are what they were, nothing is
+    replaced.
 
     Raises:
         BadInput: there was no document.
     """
     folder = settings().corpora / name
     part = folder / "documents.part"
-    digest = hashlib.sha256()
-    size, languages = 0, Counter[str]()
     try:
-        with part.open("wb") as file:
+        with DocumentWriter(part) as writer:
             for document in documents:
-                line = json.dumps(asdict(document)).encode() + b"\n"
-                file.write(line)
-                digest.update(line)
-                size += len(document.text.encode())
-                languages[document.language or "other"] += 1
-            _flush(file)
-        read = languages.total()
-        if not read:
+                writer.write(document)
+        if not writer.read:
             raise _nothing_found(sources, skipped)
-        report = Report(read, dict(sorted(skipped.items())), size, dict(languages.most_common()))
+        report = Report(
+            read=writer.read,
+            skipped=dict(sorted(skipped.items())),
+            bytes=writer.bytes,
+            languages=dict(writer.languages.most_common()),
+            licences=dict(writer.licences.most_common()),
+            changed=dict(sorted(changed.items())),
+        )
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        corpus = Corpus(name, digest.hexdigest(), tuple(sources.items()), created, folder, report)
+        corpus = Corpus(
+            name, writer.digest, tuple(sources.items()), created, folder, report, recipe
+        )
         target = _documents_file(folder, corpus.digest)
         old = read_corpus(name)
         if old is not None and replace(old, created=created) == corpus and _same(part, target):
@@ -208,30 +258,44 @@ def write_corpus(
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+    durable.point("crawl.documents")
     _commit(corpus)
+    durable.point("crawl.swap")
     return corpus
 
 
+def tidy(corpus: Corpus) -> None:
+    """Remove what earlier crawls left beside a corpus. Call it under ``exclusive``."""
+    keep = _documents_file(corpus.folder, corpus.digest)
+    for file in corpus.folder.glob("documents-*.jsonl"):
+        if file != keep:
+            # A reader on Windows may hold the old file open; the next crawl removes it.
+            with contextlib.suppress(PermissionError):
+                file.unlink()
+
+
 def _commit(corpus: Corpus) -> None:
-    """Point ``corpus.json`` to the new documents, then remove what it pointed to before."""
+    """Point ``corpus.json`` to the new documents, in one step."""
     table = {
         "format": FORMAT,
         "digest": corpus.digest,
         "sources": corpus.sources,
         "created": corpus.created,
+        "recipe": asdict(corpus.recipe),
         "report": asdict(corpus.counts),
     }
-    part = corpus.folder / "corpus.part"
-    with part.open("wb") as file:
-        file.write(json.dumps(table, indent=2).encode() + b"\n")
-        _flush(file)
-    part.replace(corpus.folder / "corpus.json")
-    keep = _documents_file(corpus.folder, corpus.digest)
-    for file_of_documents in corpus.folder.glob("documents-*.jsonl"):
-        if file_of_documents != keep:
-            # A reader on Windows may hold the old file open; the next crawl removes it.
-            with contextlib.suppress(PermissionError):
-                file_of_documents.unlink()
+    durable.replace_durably(corpus.folder / "corpus.json", json.dumps(table, indent=2) + "\n")
+
+
+def _recipe(table: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that ``corpus.json`` tells of."""
+    return Recipe(
+        sources=tuple(table["sources"]),
+        caps=Caps(**table["caps"]),
+        without=tuple(table["without"]),
+        options=table["options"],
+        filters=table["filters"],
+    )
 
 
 def _documents_file(folder: Path, digest: str) -> Path:
@@ -241,12 +305,6 @@ def _documents_file(folder: Path, digest: str) -> Path:
 def _same(one: Path, other: Path) -> bool:
     """Compare two files: a damaged corpus is not unchanged, whatever its digest says."""
     return filecmp.cmp(one, other, shallow=False)
-
-
-def _flush(file: Any) -> None:
-    """Make sure that the bytes are on disk before anything points to them."""
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _missing(name: str) -> MissingCorpus:
