@@ -74,8 +74,8 @@ class MinedFunction:
 class MinedPair:
     """A query and the function that answers it: rows of a document of ``Mined.documents``.
 
-    ``text`` is exactly those rows, without the documentation that became ``query``. ``id`` is
-    that of the function. ``twins`` are ids of other functions that answer as well: near
+    ``text`` is exactly those rows, without the documentation that became ``query``;
+    ``documented`` is the function as its author wrote it. ``id`` is that of the function. ``twins`` are ids of other functions that answer as well: near
     duplicates, and functions under the same query; they stand in ``Mined.functions``, and not
     each is itself a pair.
     """
@@ -90,6 +90,7 @@ class MinedPair:
     split: Split
     twins: tuple[str, ...]
     text: str = field(repr=False)
+    documented: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class _Found:
 
     function: MinedFunction
     split: Split
+    documented: str
     query: str | None
     reason: str
 
@@ -184,7 +186,10 @@ def _strip(document: Document) -> _Stripped:
     for one in documented:
         rows = [new_row[row] for row in _code_rows(one, gone)]
         texts = [lines.texts[kept[row]] for row in range(rows[0], rows[-1] + 1)]
-        found.append(_judge(one, new, rows[0], texts, split))
+        function = _function(one, new, rows[0], texts)
+        start = min([one.definition.start, *one.rows[:1]])
+        documented = "\n".join(lines.texts[start : one.definition.end])
+        found.append(_judge(one, function, split, documented))
     return _Stripped(new, tuple(found))
 
 
@@ -290,13 +295,13 @@ def _alone(node: Node, lines: Lines) -> bool:
     return not before.strip() and not after.strip()
 
 
-def _judge(
-    one: _Documented, document: Document, first: int, texts: Sequence[str], split: Split
-) -> _Found:
+def _function(
+    one: _Documented, document: Document, first: int, texts: Sequence[str]
+) -> MinedFunction:
     text = "\n".join(texts)
     says = (document.source, document.path, str(first + 1), one.symbol, text)
     key = "\0".join(says).encode("utf-8", "surrogatepass")
-    function = MinedFunction(
+    return MinedFunction(
         id=hashlib.sha256(key).hexdigest()[:16],
         path=document.path,
         start_line=first + 1,
@@ -305,16 +310,19 @@ def _judge(
         language=document.language or "",
         text=text,
     )
+
+
+def _judge(one: _Documented, function: MinedFunction, split: Split, documented: str) -> _Found:
+    # Go's comments begin with the name of what they document.
+    name = one.definition.name.rpartition(".")[2] if function.language == "go" else ""
     try:
-        _check_body(texts)
-        # Go's comments begin with the name of what they document.
-        name = one.definition.name if document.language == "go" else ""
-        query = make_query(one.text, name.rpartition(".")[2])
-        if _words(query) in _words(text):
+        _check_body(function.text.split("\n"))
+        query = make_query(one.text, name)
+        if _words(query) in _words(function.text):
             raise NoQuery("query still in the code")
     except NoQuery as reason:
-        return _Found(function, split, None, str(reason))
-    return _Found(function, split, query, "")
+        return _Found(function, split, documented, None, str(reason))
+    return _Found(function, split, documented, query, "")
 
 
 def _check_body(texts: Sequence[str]) -> None:
@@ -391,6 +399,7 @@ def _pair(found: Sequence[_Found], i: int, twins: set[int]) -> MinedPair:
         split=one.split,
         twins=tuple(dict.fromkeys(found[j].function.id for j in sorted(twins))),
         text=function.text,
+        documented=one.documented,
     )
 
 
