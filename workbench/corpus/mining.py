@@ -75,9 +75,9 @@ class MinedPair:
     """A query and the function that answers it: rows of a document of ``Mined.documents``.
 
     ``text`` is exactly those rows, without the documentation that became ``query``;
-    ``documented`` is the function as its author wrote it. ``id`` is that of the function. ``twins`` are ids of other functions that answer as well: near
-    duplicates, and functions under the same query; they stand in ``Mined.functions``, and not
-    each is itself a pair.
+    ``documented`` is the function as its author wrote it. ``id`` is that of the function.
+    ``twins`` are ids of other functions that answer as well: near duplicates, and functions under
+    the same query; they stand in ``Mined.functions``, and not each is itself a pair.
     """
 
     id: str
@@ -188,8 +188,8 @@ def _strip(document: Document) -> _Stripped:
         texts = [lines.texts[kept[row]] for row in range(rows[0], rows[-1] + 1)]
         function = _function(one, new, rows[0], texts)
         start = min([one.definition.start, *one.rows[:1]])
-        documented = "\n".join(lines.texts[start : one.definition.end])
-        found.append(_judge(one, function, split, documented))
+        whole = "\n".join(lines.texts[start : one.definition.end])
+        found.append(_judge(one, function, split, whole))
     return _Stripped(new, tuple(found))
 
 
