@@ -17,7 +17,8 @@ PACKAGE = Path(workbench.__file__).parent
 # Within floor 2 the rooms stand on each other in the order of this list.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("registry", "settings", "progress", "languages", "machine", "cancel", "locks", "durable"),
+    ("registry", "settings", "languages", "machine", "cancel", "locks", "durable"),
+    ("progress",),
     ("weights", "sandbox", "prompts", "run", "store", "report", "statistics", "langchain"),
     ("comparison",),
     ("corpus", "retrieval", "backends", "metrics"),

@@ -60,9 +60,9 @@ def test_error_bars_are_the_interval() -> None:
 def test_what_failed_or_has_no_known_cost_is_named_and_not_drawn() -> None:
     figure = quality_against_cost([*RESULTS, FAILED], METRIC, "build")
     assert "static dense" not in points(figure)
-    (note,) = figure.layout.annotations
-    assert "gte-small dense" in note.text
-    assert "static dense" in note.text
+    note = figure.layout.title.subtitle.text
+    assert "gte-small dense" in note
+    assert "static dense" in note
 
 
 def test_the_line_joins_the_arms_that_no_other_beats_in_both() -> None:

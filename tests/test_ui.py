@@ -79,8 +79,8 @@ class Broken(Fake):
         yield
 
 
-def live(*solvers: Fake) -> Live:
-    return Live(api.stream_solvers(QUESTION, solvers, {}))
+def live(*solvers: Fake) -> Live[Comparison]:
+    return Live(api.stream_solvers(QUESTION, solvers, {}), Comparison.stop)
 
 
 @pytest.fixture
@@ -439,6 +439,28 @@ def test_bars_within_bars_are_heard_and_hand_out_their_own_items() -> None:
     assert found == list(range(0, 80, 2))
     assert {what for *_, what in heard} == {"inner", "outer"}
     assert (40, 40, "inner") in heard or max(done for done, *_ in heard) >= 1
+
+
+def test_long_work_that_is_heard_ends_when_nobody_waits() -> None:
+    done: list[int] = []
+    begun = threading.Event()
+
+    def work() -> Iterator[str]:
+        yield "begun"
+        for number in bar(range(10_000), desc="Work", unit="thing"):
+            done.append(number)
+            begun.set()
+            time.sleep(0.01)
+        yield "finished"
+
+    running = Live(work())
+    begun.wait(5)
+    running.stop()
+    assert list(running) == ["begun"]
+    time.sleep(0.5)
+    count = len(done)
+    time.sleep(0.3)
+    assert len(done) == count < 10_000
 
 
 @pytest.mark.parametrize(

@@ -72,5 +72,9 @@ class InUse(WorkbenchError):
     """Another process is writing the same thing."""
 
 
+class Cancelled(WorkbenchError):
+    """The work was stopped, as nobody waits for it any more."""
+
+
 class BackendError(WorkbenchError):
     """A backend could not answer."""

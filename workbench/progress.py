@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from workbench.cancel import cancelled
+from workbench.errors import Cancelled
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -43,6 +46,9 @@ def bar(
 def heard_by(listener: Listener) -> Iterator[None]:
     """Within the block, and in this thread, tell ``listener`` how far the bars are.
 
+    A bar that is heard is also where long work ends that nobody waits for: moving it raises
+    Cancelled once the thread is ``cancelled()``.
+
     Gradio's own tracking of tqdm cannot be used: it replaces ``tqdm.__iter__``, and of two bars
     that run at once, one inside a generator that the other reads, it hands out the wrong items.
     """
@@ -58,6 +64,11 @@ def _heard(iterable: Any, listener: Listener, **options: Any) -> tqdm[Any]:
 
     class Heard(tqdm):  # type: ignore[type-arg]  # it cannot be subscripted when run
         """Draws nothing; says where it would draw."""
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if cancelled():
+                raise Cancelled(f"{self.desc.removesuffix(': ')} was stopped.", "Nothing is lost.")
+            return super().update(n)
 
         def display(self, msg: str | None = None, pos: int | None = None) -> None:
             if msg is None:  # a text is drawn at the end only, to wipe the bar out

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from workbench import api
+from workbench.comparison import Comparison
 from workbench.doctor import menu
 from workbench.errors import WorkbenchError
 from workbench.settings import settings
@@ -22,8 +23,6 @@ from workbench.ui.request import MOST_PANES, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from workbench.comparison import Comparison
 
     Updates = dict[Any, Any]
 
@@ -45,7 +44,7 @@ _ASKING = {
 class Session:
     """What belongs to one open page and to no other: its run and what came of it."""
 
-    live: Live | None = None
+    live: Live[Comparison] | None = None
     comparison: Comparison | None = None
 
 
@@ -227,11 +226,11 @@ class CompareTab:
         """Run the request and fill the panes; what is wrong with it becomes one line."""
         if session.live is not None:
             session.live.stop()
-        live: Live | None = None
+        live: Live[Comparison] | None = None
         yield {self.start: gr.update(visible=False), self.halt: gr.update(visible=True)}
         problem = ""
         try:
-            live = session.live = Live(api.stream(read_request(*values)))
+            live = session.live = Live(api.stream(read_request(*values)), Comparison.stop)
             with contextlib.closing(iter(live)) as comparisons:
                 for comparison in comparisons:
                     if session.live is not live:
