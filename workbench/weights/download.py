@@ -11,6 +11,7 @@ import hashlib
 import logging
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx2
@@ -49,7 +50,7 @@ def download(client: httpx2.Client, remote: Remote, folder: Path, advance: Advan
     resumed = part.exists()
     advance(_size(part))
     _insist(client, remote, part, advance)
-    if not _keeps_promise(remote, part):
+    if not keeps_promise(remote.hashes, part):
         advance(-_size(part))
         forget(part)
         if resumed:  # the file may have changed between the two calls
@@ -153,8 +154,9 @@ def _etag_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.etag")
 
 
-def _keeps_promise(remote: Remote, path: Path) -> bool:
-    for algorithm, promised in remote.hashes:
+def keeps_promise(hashes: Iterable[tuple[str, str]], path: Path) -> bool:
+    """Tell whether a file has all the hashes (algorithm, hex digest) promised for it."""
+    for algorithm, promised in hashes:
         with path.open("rb") as file:
             if hashlib.file_digest(file, algorithm).hexdigest() != promised.lower():
                 return False

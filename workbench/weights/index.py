@@ -1,4 +1,4 @@
-"""Find a wheel where pip would find it.
+"""Find a wheel or a source distribution where pip would find it.
 
 Indexes, find-links, certificates and trusted hosts are those that pip is configured with; where
 nothing is configured, unearth's own default index is asked. No host is named here.
@@ -22,6 +22,7 @@ from unearth import PackageFinder
 from unearth.auth import MultiDomainBasicAuth
 from unearth.fetchers import Fetcher, PyPIClient
 from unearth.finder import Source
+from unearth.link import Link
 
 from workbench.weights.remote import Local, Remote, Unavailable
 
@@ -100,6 +101,15 @@ def open_client(pip: PipSettings, *, sign_in: bool = False) -> PyPIClient:
     return client
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A file of a project that an index offers: its name, its version, and where it lies."""
+
+    file: str
+    version: str
+    place: Local | Remote
+
+
 def find(client: PyPIClient, pip: PipSettings, requirement: str) -> list[Local | Remote]:
     """Return the places that offer a wheel of ``requirement`` (``name==version``), best first.
 
@@ -109,21 +119,37 @@ def find(client: PyPIClient, pip: PipSettings, requirement: str) -> list[Local |
         Unavailable: no index has it, or none can be reached.
     """
     found: dict[tuple[str, type], Local | Remote] = {}
-    unreached: list[str] = []
-    for source in _sources(pip):
-        try:
-            places = _ask(client, pip, source, requirement)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            unreached.append(str(error) or type(error).__name__)
-            continue
-        for name, place in places:
-            found.setdefault((name, type(place)), place)
-    if not found and unreached:
-        raise Unavailable(f"the package index cannot be reached ({unreached[-1]})")
+    for offer in offers(client, pip, requirement):
+        if offer.file.endswith(".whl"):
+            found.setdefault((offer.file, type(offer.place)), offer.place)
     if not found:
         raise Unavailable(f"{requirement} is not on the package index")
     # What lies on this disk costs no download.
     return sorted(found.values(), key=lambda place: isinstance(place, Remote))[:CANDIDATES]
+
+
+def offers(client: PyPIClient, pip: PipSettings, requirement: str) -> list[Offer]:
+    """Return the files, of each index the best first, that match ``requirement``; [] for none.
+
+    Of what was yanked and of pre-releases an index offers what pip would take: a version that is
+    named, and pre-releases where there is nothing else.
+
+    Raises:
+        Unavailable: nothing was found, and an index could not be reached.
+    """
+    found: list[Offer] = []
+    unreached: list[str] = []
+    for source in _sources(pip):
+        try:
+            found += _ask(client, pip, source, requirement)
+        except (httpx2.HTTPError, OSError) as error:
+            unreached.append(str(error) or type(error).__name__)
+        except (httpx2.InvalidURL, ValueError):
+            # What these say may quote a part of the address, and that part may be the password.
+            unreached.append("its address or its page is malformed")
+    if not found and unreached:
+        raise Unavailable(f"the package index cannot be reached ({unreached[-1]})")
+    return found
 
 
 def _sources(pip: PipSettings) -> list[Source]:
@@ -140,26 +166,27 @@ def _can_exist(place: str) -> bool:
     return "://" in place or Path(place).expanduser().exists()
 
 
-def _ask(
-    client: PyPIClient, pip: PipSettings, source: Source, requirement: str
-) -> list[tuple[str, Local | Remote]]:
+def _ask(client: PyPIClient, pip: PipSettings, source: Source, requirement: str) -> list[Offer]:
     fetcher = cast(Fetcher, client)  # it is one; the protocol leaves out its optional arguments
     finder = PackageFinder(fetcher, trusted_hosts=pip.trusted_hosts, ignore_compatibility=True)
     finder.sources = [source]
     for lookup in range(LOOKUPS):
         try:
-            links = [package.link for package in finder.find_matches(requirement)]
+            packages = list(finder.find_matches(requirement))
             break
         except httpx2.TransportError:
             if lookup == LOOKUPS - 1:
                 raise
-    places: list[tuple[str, Local | Remote]] = []
-    for link in links:
-        if link.is_wheel and link.is_file:
-            places.append((link.filename, Local(link.file_path)))
-        elif link.is_wheel:
-            promised = link.hash_option or {}
-            hashes = tuple((name, promised[name][0]) for name in _STRONG if name in promised)
-            remote = Remote(link.url_without_fragment, link.filename, hashes)
-            places.append((link.filename, remote))
-    return places
+    return [
+        Offer(package.link.filename, package.version, _place(package.link))
+        for package in packages
+        if package.version is not None
+    ]
+
+
+def _place(link: Link) -> Local | Remote:
+    promised = link.hash_option or {}
+    hashes = tuple((name, promised[name][0]) for name in _STRONG if name in promised)
+    if link.is_file:
+        return Local(link.file_path, hashes)
+    return Remote(link.url_without_fragment, link.filename, hashes)

@@ -26,6 +26,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """An archive that lies on this machine's disk already."""
+    """An archive that lies on this machine's disk already, with the hashes promised for it."""
 
     path: Path
+    hashes: tuple[tuple[str, str], ...] = ()
