@@ -9,6 +9,7 @@ MTEB and CoIR publish them) or in a second data set NAME-qrels (as BEIR does).
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -97,7 +98,7 @@ def _judgements(path: Path) -> Iterator[tuple[str, Row]]:
 def _from_hub(argument: str) -> RetrievalSuite:
     name, _, revision = argument.partition("@")
     try:
-        import datasets
+        datasets = importlib.import_module("datasets")
     except ModuleNotFoundError as error:
         raise MissingExtra("Reading a data set of the hub", "data") from error
     options = {"revision": revision} if revision else {}

@@ -35,7 +35,7 @@ def mined_suite(corpus: str, mined: Mined) -> RetrievalSuite:
     Raises:
         BadInput: no query was mined.
     """
-    queries = {
+    queries: dict[str, tuple[Query, ...]] = {
         split: tuple(
             Query(pair.id, pair.query, dict.fromkeys((pair.id, *pair.twins), 1), one_suffices=True)
             for pair in mined.split(split)
