@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,13 +27,15 @@ PARTS = "parts"
 
 
 class Filters(Protocol):
-    """What each document goes through, in the order of the corpus.
+    """What each document goes through, in the order of the corpus."""
 
-    ``noted`` counts what was changed in documents that were kept.
-    """
+    @property
+    def fingerprint(self) -> str:
+        """Identify all that decides what becomes of a document."""
 
-    fingerprint: str
-    noted: Counter[str]
+    @property
+    def noted(self) -> Counter[str]:
+        """Count what was changed in documents that were kept."""
 
     def __call__(self, document: Document) -> Document:
         """Return the document, changed or not.
@@ -94,16 +95,12 @@ def make_filters(without: Sequence[str], options: Mapping[str, Any]) -> Filters:
     """Return a fresh pipeline of filters, which remembers what it has seen.
 
     Raises:
-        UnknownName: there is no such option, or no such filter.
+        UnknownName: no filter, or no setting of a filter, is called so.
+        BadInput: a setting has a value that it cannot have.
     """
     from workbench.corpus.filters import Pipeline
 
-    known = inspect.signature(Pipeline).parameters.keys() - {"without"}
-    for option in options:
-        if option not in known:
-            raise UnknownName("option of the filters", option, known)
-    filters: Filters = Pipeline(without=without, **options)
-    return filters
+    return Pipeline(without=without, **options)
 
 
 def _as_before(name: str, recipe: Recipe, sources: Sequence[Source]) -> Corpus | None:
