@@ -1,1 +1,18 @@
-"""The retrieval lab: which corpus, chunks, embedder and retriever find most, and at what cost."""
+"""The retrieval lab: which corpus, chunks, embedder and retriever find most, and at what cost.
+
+``study.study`` measures, ``inspect.inspect_query`` shows why, ``figures`` and ``map`` draw.
+"""
+
+from workbench.lab.records import Arm, ArmResult, Cost, Found, Inspection, Interval, Verdict
+from workbench.lab.report import RetrievalReport
+
+__all__ = [
+    "Arm",
+    "ArmResult",
+    "Cost",
+    "Found",
+    "Inspection",
+    "Interval",
+    "RetrievalReport",
+    "Verdict",
+]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.corpus import DEFAULT_CHUNKER, make_chunker
 from workbench.errors import WorkbenchError
@@ -194,11 +194,11 @@ class Units:
 _ANSWER = ("answer",)
 
 
-def answers(query: Query) -> dict[Hashable, int]:
+def answers(query: Query) -> Mapping[Any, int]:
     """Return the gains of what ``Units.ranking`` lists for a query."""
     if query.one_suffices:
         return {_ANSWER: max(query.relevant.values())}
-    return {**query.relevant}
+    return query.relevant
 
 
 def _corpus_name(suite: RetrievalSuite) -> str:
