@@ -11,6 +11,13 @@ import hashlib
 import io
 import tokenize
 
+from workbench.corpus.notebooks import (
+    MAX_NOTEBOOK_BYTES,
+    NotebookError,
+    code_of_notebook,
+    is_notebook,
+    language_of_code,
+)
 from workbench.languages import language_of_path
 from workbench.types import Document
 
@@ -79,24 +86,41 @@ def check_path(path: str) -> None:
     check_name(parts[-1], is_folder=False)
 
 
+def limit_of(path: str, *, max_bytes: int = MAX_BYTES) -> int:
+    """Return the size in bytes above which the file of that name is not read.
+
+    A notebook may be larger than other files, for its outputs; its code may not.
+    """
+    return MAX_NOTEBOOK_BYTES if is_notebook(path) else max_bytes
+
+
 def read_text(path: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> str:
     """Return the text in a file's bytes: line ends as they are, without a byte order mark.
 
-    Read at most ``max_bytes + 1`` bytes of a file before calling this.
+    Of a notebook it is the code, as ``code_of_notebook`` has it. Read at most
+    ``limit_of(path) + 1`` bytes of a file before calling this.
 
     Raises:
-        Skip: "too large", "binary", "undecodable" or "empty".
+        Skip: "too large", "binary", "undecodable" or "empty", or a reason of
+            ``code_of_notebook``.
     """
-    if len(data) > max_bytes:
+    if len(data) > limit_of(path, max_bytes=max_bytes):
         raise Skip("too large")
     if b"\0" in data:
         raise Skip("binary")
     language = language_of_path(path)
     try:
         text = _decode(data, is_python=language is not None and language.name == "python")
-        text.encode()  # some codecs let lone surrogates through, which no JSON or tokenizer takes
+        if is_notebook(path) and text.strip():
+            text = code_of_notebook(text, max_characters=max_bytes)
+        # Some codecs, and JSON, let lone surrogates through, which no tokenizer takes.
+        size = len(text.encode())
+    except NotebookError as error:
+        raise Skip(str(error)) from None
     except (ValueError, LookupError, SyntaxError):
         raise Skip("undecodable") from None
+    if is_notebook(path) and size > max_bytes:
+        raise Skip("too large")
     if not text.strip():
         raise Skip("empty")
     return text
@@ -105,12 +129,16 @@ def read_text(path: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> str:
 def make_document(
     path: str, text: str, *, source: str, revision: str | None, license: str | None
 ) -> Document:
-    """Return the document of one file, its language by the ending of its name."""
+    """Return the document of one file, its language by the ending of its name.
+
+    That of a notebook's code is the one that ``read_text`` found in it.
+    """
     language = language_of_path(path)
+    name = language.name if language else None
     return Document(
         path=path,
         text=text,
-        language=language.name if language else None,
+        language=language_of_code(text) if is_notebook(path) else name,
         license=license,
         source=source,
         revision=revision,
@@ -122,6 +150,9 @@ def _decode(data: bytes, *, is_python: bool) -> str:
     encoding = "utf-8"
     if is_python:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        # Its decoder takes the square of the length: minutes for a megabyte.
+        if codecs.lookup(encoding).name == "punycode":
+            raise LookupError(encoding)
     return data.removeprefix(codecs.BOM_UTF8).decode(encoding.removesuffix("-sig"))
 
 
