@@ -140,8 +140,9 @@ def _write(
         desc=f"Filtering {name}",
         unit=" files",
     )
-    documents = _filtered(name, read, filters, skipped)
-    return write_corpus(name, documents, revisions, recipe, skipped, filters.noted)
+    changed: Counter[str] = Counter()
+    documents = _filtered(name, read, filters, skipped, changed)
+    return write_corpus(name, documents, revisions, recipe, skipped, changed)
 
 
 def _within(
@@ -158,8 +159,13 @@ def _within(
 
 
 def _filtered(
-    name: str, documents: Iterable[Document], filters: Filters, skipped: Counter[str]
+    name: str,
+    documents: Iterable[Document],
+    filters: Filters,
+    skipped: Counter[str],
+    changed: Counter[str],
 ) -> Iterator[Document]:
+    """Yield what the filters keep; count what they leave out, and at the end what they changed."""
     for document in documents:
         if cancelled():
             raise was_stopped(name)
@@ -169,6 +175,7 @@ def _filtered(
             skipped[str(skip)] += 1
         else:
             yield kept
+    changed.update(filters.noted)
 
 
 def _resolve(

@@ -15,6 +15,7 @@ from workbench.cancel import cancelled
 from workbench.corpus.caps import DEFAULT_CAPS, Caps
 from workbench.corpus.document_files import digest_of
 from workbench.corpus.entries import Skip, check_path, make_document, read_text
+from workbench.corpus.licences import canonical_licence
 from workbench.corpus.tables import ENDINGS, Row, is_table, read_rows
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
 from workbench.languages import Language, find_language
@@ -237,16 +238,9 @@ def _license(row: Row) -> str | None:
 
 def _spdx(value: Any) -> str | None:
     """Return a licence, or a list of one, as an SPDX expression; None where it is none."""
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if not isinstance(value, str):
-        return None
-    try:
-        return str(canonicalize_license_expression(value))
-    except InvalidLicenseExpression:
-        return None
+    return canonical_licence(value) if isinstance(value, str) else None
 
 
 def _name(language: Language | None) -> str | None:

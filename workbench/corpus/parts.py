@@ -25,14 +25,14 @@ from workbench.cancel import cancelled, cancelled_by
 from workbench.corpus.caps import Budget, Caps
 from workbench.corpus.document_files import DocumentWriter, digest_of, read_documents
 from workbench.corpus.sources import Source, SourceCrawler, redact
-from workbench.errors import WorkbenchError
+from workbench.errors import Cancelled, WorkbenchError
 from workbench.progress import bar
 from workbench.types import Document
 
 FORMAT = 1
 THREADS = 8
 """So many sources are read at once: reading waits for the network more than for anything."""
-PATIENCE_SECONDS = 1.5
+PATIENCE_SECONDS = 1.0
 """So long a reader that is told to stop may take; then it is left to itself."""
 _POLL_SECONDS = 0.1
 
@@ -57,8 +57,8 @@ def read_sources(name: str, sources: Sequence[Source], folder: Path, caps: Caps)
     """Read all sources, some at once, and return their parts in the order of ``sources``.
 
     Raises:
-        WorkbenchError: a source cannot be read, or the work was cancelled. What is finished
-            stays in ``folder``.
+        WorkbenchError: a source cannot be read. What is finished stays in ``folder``.
+        Cancelled: nobody waits for it any more.
         OSError: the parts cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,9 +82,9 @@ def remove_parts(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def was_stopped(name: str) -> WorkbenchError:
-    """Return the error of a crawl that was cancelled."""
-    return WorkbenchError(f"The crawl of {name} was stopped.", "Call it again, and it goes on.")
+def was_stopped(name: str) -> Cancelled:
+    """Return the error of a crawl that nobody waits for."""
+    return Cancelled(f"The crawl of {name} was stopped.", "Call it again, and it goes on.")
 
 
 class _Stopped(Exception):
@@ -212,17 +212,21 @@ class _Readers:
             _Stopped: nobody waits for them.
         """
         budget = Budget(self._caps)
-        for document in documents:
-            if self._stop.is_set() or self._is_late():
-                break
-            if not budget.take(len(document.text.encode())):
-                skipped[str(budget.spent)] += 1
-                return
-            yield document
-        else:
-            # A crawler that heard that it is to stop may have ended as if it were through.
+        try:
+            for document in documents:
+                if self._stop.is_set() or self._is_late():
+                    break
+                if not budget.take(len(document.text.encode())):
+                    skipped[str(budget.spent)] += 1
+                    return
+                yield document
+            else:
+                # A crawler that heard that it is to stop may have ended as if it were through.
+                if not self._stop.is_set():
+                    return
+        except Cancelled:
             if not self._stop.is_set():
-                return
+                raise
         if not self._is_late():
             raise _Stopped
         skipped[self._caps.beyond_seconds] += 1
@@ -263,6 +267,8 @@ def _naming(source: Source) -> Iterator[None]:
     """
     try:
         yield
+    except Cancelled:
+        raise
     except WorkbenchError as error:
         cause, remedy = redact(error.cause), redact(error.remedy)
         place = redact(source.argument) or source.kind

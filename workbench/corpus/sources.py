@@ -127,6 +127,7 @@ _SECRETS = (
     # Up to the last @ before the first slash: a password may hold an @ of its own. A mere name
     # stays with ssh, which cannot do without and takes no token for one.
     (re.compile(r"(?<!ssh)(://)[^/\s]*@"), r"\1"),
+    (re.compile(r"(://)[^/\s:@]*:[^/\s]*@"), r"\1"),
     # One with a slash in it: what stands behind the colon is no port.
     (re.compile(r"(://)[^/\s:@]+:(?!\d{1,5}(?:[/?#\s]|$))\S*@"), r"\1"),
     # NAME:PASSWORD@HOST:PATH, without any scheme.
