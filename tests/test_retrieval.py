@@ -8,7 +8,6 @@ import math
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -136,6 +135,8 @@ def test_identifiers_are_split_to_lower_case_words(text: str, words: list[str]) 
 def test_path_and_symbol_are_indexed_with_the_text() -> None:
     assert indexed_text(chunk(3, "x = 1", "Heap.push")) == "f3.py Heap.push\nx = 1"
     assert indexed_text(replace(chunk(3, "x = 1"), path="")) == "x = 1"
+    part = replace(chunk(3, "    x = 1", "Heap.push"), header="class Heap:\n  def push(self):")
+    assert indexed_text(part) == "f3.py Heap.push\nclass Heap:\n  def push(self):\n    x = 1"
 
 
 @pytest.mark.parametrize("query", ["", "   ", "\n\t"])
@@ -603,18 +604,16 @@ def test_a_damaged_chroma_database_is_built_again(
     assert len(mended.search("merge list", 5, "dense")) == 5
 
 
-def test_a_chroma_database_of_another_size_is_tried_in_a_child_process(
-    fake: FakeEmbedder,
-) -> None:
+@pytest.mark.parametrize("name", ["meta.json", "../current"])
+def test_an_index_whose_description_is_damaged_is_mended(fake: FakeEmbedder, name: str) -> None:
     index = index_of(some_chunks())
-    path = index.folder / "chroma" / "chroma.sqlite3"
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE more AS SELECT zeroblob(100000)")
-    assert open_index("tiny").folder == index.folder, "it still answers"
-    with sqlite3.connect(path) as database:
-        database.execute("DELETE FROM embeddings")
-        database.execute("INSERT INTO more SELECT zeroblob(100000)")
-    assert open_index("tiny").folder != index.folder, "it lost its vectors"
+    expected = index.search("merge list", 5, "hybrid")
+    for damage in (truncate, flip, Path.unlink):
+        damage(open_index("tiny").folder / name)
+        fake.encoded.clear()
+        assert open_index("tiny").search("merge list", 5, "hybrid") == expected
+        assert fake.encoded == []
+        assert len(list_indexes()) == 1
 
 
 def test_damaged_chunks_are_read_from_the_corpus_again(fake: FakeEmbedder) -> None:
@@ -622,17 +621,9 @@ def test_damaged_chunks_are_read_from_the_corpus_again(fake: FakeEmbedder) -> No
     truncate(index.folder / "chunks.sqlite")
     with pytest.raises(MissingCorpus, match=r"damaged\. Run: workbench index tiny"):
         open_index("tiny")
+    assert len(open_index("tiny", chunks=some_chunks).search("sort", 5)) == 5
+    truncate(open_index("tiny").folder / "chunks.sqlite")
     assert len(index_of(some_chunks()).search("sort", 5)) == 5
-
-
-@pytest.mark.parametrize("name", ["meta.json", "../current"])
-def test_an_index_without_its_description_is_built_again(fake: FakeEmbedder, name: str) -> None:
-    index = index_of(some_chunks())
-    truncate(index.folder / name)
-    with pytest.raises(MissingCorpus, match="not indexed"):
-        open_index("tiny")
-    assert list_indexes() == []
-    assert len(index_of(some_chunks())) == 40
 
 
 # --- opening and listing ----------------------------------------------------------------

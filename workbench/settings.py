@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     dtype: str | None = Field(None, description="PyTorch's number type, as bfloat16; None: best.")
     token_timeout: float = Field(
         120.0, description="Seconds that a server may be silent before its answer has failed."
+    )
+    chroma_url: SecretStr | None = Field(
+        None,
+        description="Chroma server that keeps the vectors, as http://127.0.0.1:8000; None: files.",
     )
     debug: bool = Field(False, description="Let native libraries write their logs to stderr.")
     max_upload_bytes: int = Field(1_000_000, description="Largest file that may be handed in.")

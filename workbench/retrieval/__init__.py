@@ -8,16 +8,20 @@ from workbench.retrieval.building import (
     list_indexes,
     open_index,
 )
+from workbench.retrieval.chunk_store import Cutting
 from workbench.retrieval.embedders import EMBEDDERS, canonical_name, load_embedder
 from workbench.retrieval.index import RETRIEVERS, Index
 from workbench.retrieval.layout import IndexInfo
+from workbench.retrieval.where import Where
 
 __all__ = [
     "DEFAULT_EMBEDDER",
     "EMBEDDERS",
     "RETRIEVERS",
+    "Cutting",
     "Index",
     "IndexInfo",
+    "Where",
     "build_index",
     "canonical_name",
     "list_indexes",

@@ -4,6 +4,9 @@
 was never used before, and ``current``, which names the one to open. A build is finished when
 ``current`` names it; the step from one to the next is the renaming of that small file. The key
 is made of the embedder's and the chunker's fingerprints, so that vectors never mix.
+
+``current`` repeats the build's ``meta.json``, which holds the hashes of all its files, and both
+hold their own: where one of the two is damaged, the other says what the build was.
 """
 
 from __future__ import annotations
@@ -11,28 +14,29 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
-import stat
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
-from workbench.durable import write_durably
-from workbench.errors import BadInput
+from workbench.durable import point, replace_durably, write_durably
+from workbench.errors import BadInput, WorkbenchError
 from workbench.locks import exclusive
-from workbench.retrieval.embedding_cache import is_sound
+from workbench.retrieval.scratch import sha256
 from workbench.retrieval.text import TEXT_VERSION
 from workbench.settings import settings
 
 CHUNKS = "chunks.sqlite"
 BM25 = "bm25"
+VECTORS = "vectors.npy"
 CHROMA = "chroma"
-# Chroma writes to its database at each opening, to no other file.
-_CHANGED_BY_OPENING = f"{CHROMA}/chroma.sqlite3"
+META = "meta.json"
 
 _BUILD_NAME = re.compile(r"build-[0-9a-f]{12}")
 _CORPUS_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -48,6 +52,8 @@ class IndexInfo:
 
     ``encoded`` of its ``chunks`` were embedded by this build; the vectors of the others were in
     the cache. ``seconds`` are by step and in all, ``bytes`` those on disk, ``built`` is UTC.
+    ``server`` is the Chroma server that keeps the vectors, None where files do. ``changes``
+    counts the vectors that were put into or taken out of Chroma's graph since it was built whole.
     """
 
     corpus: str
@@ -63,6 +69,8 @@ class IndexInfo:
     bytes: int
     built: str
     versions: dict[str, str]
+    server: str | None = None
+    changes: int = 0
 
     def __str__(self) -> str:
         return (
@@ -72,51 +80,76 @@ class IndexInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Meta:
+    """A build's name, what it is, and size and sha256 of each of its files by relative path."""
+
+    build: str
+    info: IndexInfo
+    files: dict[str, tuple[int, str]]
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of the files."""
+        return {name: hash_ for name, (_, hash_) in self.files.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """The folder of one corpus, embedder and chunker."""
 
     folder: Path
 
     @classmethod
-    def of(cls, corpus: str, embedder: str, fingerprint: str, chunker: str) -> Place:
+    def of(
+        cls, corpus: str, embedder: str, fingerprint: str, chunker: str, server: str | None = None
+    ) -> Place:
         """Return the place of an index, whether it was built or not.
 
         Raises:
             BadInput: the corpus's name cannot be a folder's name.
         """
-        key = hashlib.sha256("\n".join((fingerprint, chunker, TEXT_VERSION)).encode())
+        parts = (fingerprint, chunker, TEXT_VERSION, *([server] if server else []))
+        key = hashlib.sha256("\n".join(parts).encode())
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", embedder)[-60:].strip("-.")
         return cls(corpus_folder(corpus) / f"{slug}-{key.hexdigest()[:12]}")
 
-    def current(self) -> Path | None:
-        """Return the folder of the finished build, None where there is none."""
-        try:
-            name = (self.folder / "current").read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            return None
-        return self.folder / name if _BUILD_NAME.fullmatch(name) else None
+    def current(self) -> Meta | None:
+        """Return what the finished build is, None where there is none.
+
+        Where ``current`` cannot be read, it is the latest build that was written to its end.
+        """
+        meta = read_meta(self.folder / "current")
+        if meta is not None:
+            return meta
+        whole = [read_meta(path) for path in self.folder.glob(f"build-*/{META}")]
+        return max((one for one in whole if one), key=lambda one: one.info.built, default=None)
+
+    def path(self, meta: Meta) -> Path:
+        """Return the folder of a build."""
+        return self.folder / meta.build
 
     @contextlib.contextmanager
-    def new_build(self) -> Iterator[Path]:
+    def new_build(self, remove: Callable[[Path], None]) -> Iterator[Path]:
         """Hand out an empty folder, and make it the current build where nothing is raised.
 
-        The build before it stays until the next one, as it may be open somewhere; older ones and
-        what crashed builds left are removed. Call it under ``exclusive``.
+        It must have got its ``meta.json``. The build before stays until the next one, as it may
+        be open somewhere; older ones and what crashed builds left are removed. ``remove`` is
+        called before, to remove what a build has outside its folder. Call it under ``exclusive``.
         """
         build = self.folder / f"build-{secrets.token_hex(6)}"
         build.mkdir(parents=True)
         before = self.current()
         try:
             yield build
-            part = self.folder / "current.part"
-            write_durably(part, build.name)
-            part.replace(self.folder / "current")
+            replace_durably(self.folder / "current", (build / META).read_bytes())
         except BaseException:
-            shutil.rmtree(build, ignore_errors=True)
+            _remove_builds([build], remove)
             raise
-        for other in self.folder.glob("build-*"):
-            if other not in (build, before):
-                shutil.rmtree(other, ignore_errors=True)
+        point("index.swap")
+        keep = {build.name, before.build if before else ""}
+        _remove_builds(
+            [other for other in self.folder.glob("build-*") if other.name not in keep], remove
+        )
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -143,67 +176,71 @@ def corpus_folder(corpus: str) -> Path:
     return settings().indexes / corpus
 
 
+def _remove_builds(builds: list[Path], remove: Callable[[Path], None]) -> None:
+    for build in builds:
+        # A server that does not answer now is asked again by the next build.
+        with contextlib.suppress(WorkbenchError):
+            remove(build)
+            shutil.rmtree(build, ignore_errors=True)
+
+
 def write_meta(build: Path, info: IndexInfo) -> None:
     """Write what the build is and the sizes and hashes of its files, as its last file."""
     files = {
-        path.relative_to(build).as_posix(): [path.stat().st_size, _sha256(path)]
+        path.relative_to(build).as_posix(): (path.stat().st_size, sha256(path))
         for path in sorted(build.rglob("*"))
         if path.is_file()
     }
-    meta = {"info": asdict(info), "files": files}
-    write_durably(build / "meta.json", json.dumps(meta, indent=1))
+    table: dict[str, object] = {"build": build.name, "info": asdict(info), "files": files}
+    table["sha256"] = _digest(table)
+    write_durably(build / META, json.dumps(table, indent=1))
 
 
-def read_info(build: Path) -> IndexInfo | None:
-    """Return what a build is, None where that cannot be read."""
+def read_meta(path: Path) -> Meta | None:
+    """Return what a build's ``meta.json``, or ``current``, says; None where it is damaged."""
     try:
-        table = json.loads((build / "meta.json").read_text(encoding="utf-8"))["info"]
-        return IndexInfo(**{field.name: table[field.name] for field in fields(IndexInfo)})
-    except (OSError, ValueError, KeyError, TypeError):
+        table = json.loads(path.read_bytes())
+        if table.pop("sha256") != _digest(table) or not _BUILD_NAME.fullmatch(table["build"]):
+            return None
+        info = {
+            field.name: table["info"][field.name]
+            for field in fields(IndexInfo)
+            if field.name in table["info"] or field.default is MISSING
+        }
+        files = {name: (size, hash_) for name, (size, hash_) in table["files"].items()}
+        return Meta(table["build"], IndexInfo(**info), files)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def damaged_files(build: Path, chroma_answers: Callable[[Path], bool]) -> list[str]:
-    """Return the files of a build that are missing or not as they were written.
+def damaged_files(build: Path, meta: Meta) -> list[str]:
+    """Return the files of a build that are missing or not, byte for byte, as they were written.
 
-    ``chroma_answers`` tries a Chroma folder whose database changed its size; it is asked only
-    where all other files are right.
+    All are read: 0.04 s for the standard library by static vectors, in threads as hashing lets
+    go of the interpreter.
     """
-    try:
-        files = json.loads((build / "meta.json").read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
-        return ["meta.json"]
-    wrong = [
-        name
-        for name, (size, sha256) in files.items()
-        if name != _CHANGED_BY_OPENING and not _is_as_written(build / name, size, sha256)
-    ]
-    database = build / _CHANGED_BY_OPENING
-    if _CHANGED_BY_OPENING not in files or not database.is_file() or not is_sound(database):
-        return [*wrong, _CHANGED_BY_OPENING]
-    resized = database.stat().st_size != files[_CHANGED_BY_OPENING][0]
-    if not wrong and resized and not chroma_answers(build / CHROMA):
-        return [_CHANGED_BY_OPENING]
-    return wrong
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        right = pool.map(lambda name: _is_as_written(build / name, *meta.files[name]), meta.files)
+        wrong = [name for name, good in zip(meta.files, right, strict=True) if not good]
+    return wrong if read_meta(build / META) == meta else [*wrong, META]
 
 
-def snapshot(build: Path) -> dict[str, tuple[int, int]]:
+def snapshot(build: Path, meta: Meta) -> dict[str, tuple[int, int]]:
     """Return size and time of change of a build's files: equal ones need no second look."""
     found = {}
-    for path in build.rglob("*"):
-        name = path.relative_to(build).as_posix()
-        with contextlib.suppress(FileNotFoundError):
-            state = path.stat()
-            if stat.S_ISREG(state.st_mode):
-                changed = 0 if name == _CHANGED_BY_OPENING else state.st_mtime_ns
-                found[name] = (state.st_size, changed)
+    for name in (*meta.files, META):
+        with contextlib.suppress(OSError):
+            state = (build / name).stat()
+            found[name] = (state.st_size, state.st_mtime_ns)
     return found
 
 
-def _is_as_written(path: Path, size: int, sha256: str) -> bool:
-    return path.is_file() and path.stat().st_size == size and _sha256(path) == sha256
+def _is_as_written(path: Path, size: int, hash_: str) -> bool:
+    try:
+        return path.stat().st_size == size and sha256(path) == hash_
+    except OSError:
+        return False
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(table: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,7 @@ import re
 from workbench.errors import BadInput
 from workbench.types import Chunk
 
-TEXT_VERSION = "path-symbol-text/1"
+TEXT_VERSION = "path-symbol-header-text/1"
 
 # No embedder here reads more than 512 tokens, which is about 2,000 characters of code; BM25 over
 # more than twice that is slow (a megabyte takes seconds) and ranks by the file's commonest words.
@@ -30,12 +30,13 @@ _STOP = frozenset(
 
 
 def indexed_text(chunk: Chunk) -> str:
-    """Return what is embedded and counted for a chunk: its path and symbol, then its lines.
+    """Return what is embedded and counted for a chunk: path and symbol, header, then its lines.
 
-    The first line tells two methods called ``push`` apart, which their own lines may not.
+    The first line tells two methods called ``push`` apart, which their own lines may not; the
+    header says what the rest of a function that was cut belongs to.
     """
     place = " ".join(part for part in (chunk.path, chunk.symbol) if part)
-    return encodable(f"{place}\n{chunk.text}" if place else chunk.text)
+    return encodable("\n".join([*filter(None, (place, chunk.header)), chunk.text]))
 
 
 def cut_query(query: str) -> str:
@@ -60,5 +61,15 @@ def encodable(text: str) -> str:
 
 def code_words(text: str) -> list[str]:
     """Split code or prose to lower-case words: identifiers at camelCase, snake_case and digits."""
-    words = (part.lower() for name in _IDENTIFIER.findall(text) for part in _PART.findall(name))
+    return [word for name in identifiers(text) for word in words_of(name)]
+
+
+def identifiers(text: str) -> list[str]:
+    """Return the runs of letters, digits and underscores, in their order."""
+    return _IDENTIFIER.findall(text)
+
+
+def words_of(identifier: str) -> list[str]:
+    """Split one identifier to its lower-case words, without those that say nothing."""
+    words = (part.lower() for part in _PART.findall(identifier))
     return [word for word in words if word not in _STOP]

@@ -1,91 +1,174 @@
-"""Chunks by cosine similarity: a Chroma collection, which is only a view of the embedding cache."""
+"""Chunks by cosine similarity: a Chroma collection, which is only a view of the embedding cache.
+
+Chroma writes to its database at each opening, does not survive two writers or a kill, and its
+native code may end the process on a damaged file. So a finished folder is never opened in place:
+whoever wants to read it opens a private copy, made after its files were found as they were
+written. Querying loads no embedding function and no pickle: Chroma gets vectors, never texts.
+"""
 
 from __future__ import annotations
 
-import math
-import subprocess
-import sys
+import os
+import shutil
+import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import chromadb
 import numpy as np
-from chromadb.config import Settings
-from chromadb.errors import ChromaError
+from httpx import HTTPError
 
 from workbench.errors import WorkbenchError
+from workbench.progress import bar
+from workbench.retrieval.layout import CHROMA
+from workbench.retrieval.quiet_chroma import ChromaError, chromadb, plain_settings
+from workbench.retrieval.scratch import Damaged, private_copy, sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chromadb.api.client import Client
     from chromadb.api.collection_configuration import CreateHNSWConfiguration
+    from chromadb.api.models.Collection import Collection
 
     from workbench.types import Vectors
 
 _COLLECTION = "chunks"
+_DATABASE = "chroma.sqlite3"
+
+# With 16 neighbours and ef_search 200, the nearest chunk was missed for 2 to 6 of 1,000 CoSQA
+# queries (static, 6,267 chunks), and other ones after each build; with 48 and 800 for none, at
+# 0.6 ms a query instead of 0.2.
+_NEIGHBOURS, _EF_CONSTRUCTION, _EF_SEARCH = 48, 200, 800
+# Every vector is looked for with this first: 0.04 ms a query, and it misses 5 in 1,000.
+_EF_QUICK = 10
+_QUERIES_AT_ONCE = 500
+# Cosines of float32 vectors that differ by less cannot be told apart.
+_EQUAL = 1e-6
+
 # Chroma keeps one system for each path in a process, and opening a second while the first is
 # being made is not safe.
 _opening = threading.Lock()
 
 
-class ChromaView:
-    """Ids of chunks by the cosine of their vectors.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a collection differs from that of the build before.
 
-    The graph is searched almost exhaustively. With 16 neighbours and ``ef_search`` 200, the
-    nearest chunk was missed for 2 to 6 of 1,000 CoSQA queries (static, 6,267 chunks), and other
-    ones after each build; with 48 and 800 for none, at 0.6 ms a query instead of 0.2.
+    ``removed`` are taken out of it, and then the vectors of ``rows`` put in. What is taken out
+    stays in the graph as a dead node, so this is for few.
     """
 
-    def __init__(self, folder: Path) -> None:
-        with _opening:
-            self._client = _client(folder)
-            self._collection = self._client.get_collection(_COLLECTION, embedding_function=None)
-            self._count = self._collection.count()
-        # The graph lies in memory; an index that nobody holds any more gives it back.
-        weakref.finalize(self, self._client.close).atexit = False
+    before: Path
+    removed: Sequence[str]
+    rows: Sequence[int]
 
-    @staticmethod
-    def build(folder: Path, ids: Sequence[str], vectors: Iterable[Vectors]) -> None:
-        """Write the collection: ``vectors`` in batches, in the order of ``ids``."""
-        count = max(len(ids), 2)
-        hnsw: CreateHNSWConfiguration = {
-            "space": "cosine",
-            "max_neighbors": 48,
-            "ef_construction": 200,
-            "ef_search": 800,
-            # The graph is written to disk once, with the last vector. Below the threshold it
-            # would be built again from the log at each opening; far above it, rewritten often.
-            "batch_size": min(100, count),
-            "sync_threshold": count,
+
+class EmbeddedChroma:
+    """Collections in folders of their own, one to a build."""
+
+    def write(
+        self, build: Path, ids: Sequence[str], vectors: Vectors, change: Change | None = None
+    ) -> None:
+        """Write float32[len(ids), dim] in the order of ``ids``, by a change where one is given."""
+        folder = build / CHROMA
+        if change is None:
+            with _writing(folder) as client:
+                fill(client, _COLLECTION, ids, vectors)
+        else:
+            shutil.copytree(change.before / CHROMA, folder)
+            _apply(folder, change, [ids[row] for row in change.rows], vectors[list(change.rows)])
+        _shrink(folder / _DATABASE)
+
+    def verify(self, build: Path, ids: Sequence[str], vectors: Vectors) -> None:
+        """Find every id with exactly its vector, and every vector by a query, as it is on disk.
+
+        What a quick search misses is looked for as thoroughly as people's searches are.
+
+        Raises:
+            WorkbenchError: something is not found.
+        """
+        hashes = {
+            path.relative_to(build).as_posix(): sha256(path)
+            for path in (build / CHROMA).rglob("*")
+            if path.is_file()
         }
-        with _opening:
-            client = _client(folder)
+        rows: Sequence[int] = range(len(ids))
+        for ef in (_EF_QUICK, _EF_SEARCH):
+            with _copy_of(build, hashes) as client:
+                collection = client.get_collection(_COLLECTION, embedding_function=None)
+                if ef != _EF_SEARCH:
+                    # It is read when the graph is loaded, which the first query does.
+                    collection.modify(configuration={"hnsw": {"ef_search": ef}})
+                rows = missed(collection, ids, vectors, rows)
+            if not rows:
+                return
+        raise not_found(ids, rows)
+
+    def open(self, build: Path, hashes: Mapping[str, str]) -> ChromaView:
+        """Open a private copy of the collection; the build's files have these sha256.
+
+        Raises:
+            WorkbenchError: a file is not as it was written; nothing was opened.
+        """
+        mine = {name: hash_ for name, hash_ in hashes.items() if name.startswith(f"{CHROMA}/")}
         try:
-            collection = client.create_collection(
-                _COLLECTION, embedding_function=None, configuration={"hnsw": hnsw}
-            )
-            start, most = 0, client.get_max_batch_size()
-            for batch in vectors:
-                for row in range(0, len(batch), most):
-                    part = batch[row : row + most]
-                    collection.add(ids=list(ids[start : start + len(part)]), embeddings=part)
-                    start += len(part)
-            if collection.count() != len(ids):
-                raise WorkbenchError(f"Chroma kept {collection.count()} of {len(ids)} vectors.")
-        finally:
-            client.close()
+            copy = private_copy(build, mine, written=(f"{CHROMA}/{_DATABASE}",))
+        except Damaged as error:
+            raise WorkbenchError(
+                f"The vectors of this index are damaged: {error}.",
+                "Open the index again: what is damaged is mended then.",
+            ) from error
+        client = _client(copy / CHROMA)
+        view = ChromaView(client.get_collection(_COLLECTION, embedding_function=None))
+        # The graph lies in memory; an index that nobody holds any more gives it back.
+        weakref.finalize(view, _let_go, client, copy).atexit = False
+        view.warm_up()
+        return view
+
+    def holds(self, build: Path, ids: Sequence[str], vectors: Vectors) -> bool:
+        """Say whether the collection is there: its files are looked after with all others."""
+        return True
+
+    def clear(self, build: Path) -> None:
+        """Undo ``write``."""
+        shutil.rmtree(build / CHROMA)
+
+    def remove(self, build: Path) -> None:
+        """Remove what lies outside the build's folder: nothing."""
+
+
+class ChromaView:
+    """Ids of chunks by the cosine of their vectors. The graph is searched almost exhaustively."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._count = collection.count()
+
+    def warm_up(self) -> None:
+        """Read the graph into memory now, while its files are known to be whole."""
+        first = self._collection.get(limit=1, include=["embeddings"])
+        assert first["embeddings"] is not None, "embeddings were asked for"
+        self.search(np.asarray(first["embeddings"][0], np.float32), 1)
 
     def search(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
-        """Return at most ``k`` (id, cosine), best first, for one float32[dim] of unit length."""
+        """Return at most ``k`` (id, cosine), best first, for one float32[dim] of unit length.
+
+        Raises:
+            WorkbenchError: Chroma, or its server, cannot answer.
+        """
         try:
             found = self._collection.query(
                 query_embeddings=vector[None, :],
                 n_results=min(k, self._count),
                 include=["distances"],
             )
-        except ChromaError as error:
+        except (ChromaError, OSError, HTTPError) as error:
             raise WorkbenchError(
                 f"The vectors of this index cannot be read: {error}.",
                 "Open the index again: what is damaged is mended then.",
@@ -97,30 +180,162 @@ class ChromaView:
             for id_, distance in zip(found["ids"][0], distances[0], strict=True)
         ]
 
-    @staticmethod
-    def answers(folder: Path, count: int) -> bool:
-        """Try a collection in a child process: a damaged one can end its process by a signal."""
-        command = [sys.executable, "-m", __name__, str(folder), str(count)]
-        try:
-            return subprocess.run(command, capture_output=True, timeout=300).returncode == 0
-        except subprocess.TimeoutExpired:
-            return False
+
+def _apply(folder: Path, change: Change, ids: Sequence[str], vectors: Vectors) -> None:
+    changes = len(change.removed) + len(ids)
+    if not changes:
+        return
+    with _writing(folder) as client:
+        collection = client.get_collection(_COLLECTION, embedding_function=None)
+        # The graph is written to disk with the last change. Chroma takes no threshold below 2.
+        threshold = max(changes, 2)
+        collection.modify(
+            configuration={"hnsw": {"sync_threshold": threshold, "batch_size": min(100, threshold)}}
+        )
+        most = client.get_max_batch_size()
+        for start in range(0, len(change.removed), most):
+            collection.delete(ids=list(change.removed[start : start + most]))
+        _add(collection, ids, vectors, most)
+
+
+def fill(client: Client, name: str, ids: Sequence[str], vectors: Vectors) -> Collection:
+    """Create a collection and write all vectors into it."""
+    count = max(len(ids), 2)
+    hnsw: CreateHNSWConfiguration = {
+        # Of unit vectors the inner product is the cosine, and they are kept bit for bit.
+        "space": "ip",
+        "max_neighbors": _NEIGHBOURS,
+        "ef_construction": _EF_CONSTRUCTION,
+        "ef_search": _EF_SEARCH,
+        # The graph is written to disk once, with the last vector. Below the threshold it
+        # would be built again from the log at each opening; far above it, rewritten often.
+        "batch_size": min(100, count),
+        "sync_threshold": count,
+    }
+    collection = client.create_collection(
+        name, embedding_function=None, configuration={"hnsw": hnsw}
+    )
+    _add(collection, ids, vectors, client.get_max_batch_size())
+    return collection
+
+
+def missed(
+    collection: Collection, ids: Sequence[str], vectors: Vectors, rows: Sequence[int]
+) -> list[int]:
+    """Return those of ``rows`` that a query for their vector does not find.
+
+    A vector as near as the own one counts: equal texts have equal vectors.
+
+    Raises:
+        WorkbenchError: the collection has other ids, or an id has another vector.
+    """
+    if collection.count() != len(ids):
+        raise WorkbenchError(f"Chroma kept {collection.count()} of {len(ids)} vectors.")
+    row_of = {id_: row for row, id_ in enumerate(ids)}
+    parts = [rows[i : i + _QUERIES_AT_ONCE] for i in range(0, len(rows), _QUERIES_AT_ONCE)]
+
+    def ask(part: Sequence[int]) -> list[int]:
+        own = vectors[list(part)]
+        found = collection.query(query_embeddings=own, n_results=1, include=["embeddings"])
+        assert found["embeddings"] is not None, "embeddings were asked for"
+        # An id that no query returns is asked for by name.
+        astray = []
+        for place, (row, names, near) in enumerate(
+            zip(part, found["ids"], found["embeddings"], strict=True)
+        ):
+            if names and names[0] == ids[row]:
+                if not _is(cast("list[object]", near)[0], own[place]):
+                    raise _wrong(ids[row])
+            else:
+                astray.append((row, names[0] if names else None))
+        _check_by_name(collection, ids, vectors, [row for row, _ in astray])
+        return [
+            row
+            for row, name in astray
+            if name is None
+            or float(vectors[row_of[name]] @ vectors[row])
+            < float(vectors[row] @ vectors[row]) - _EQUAL
+        ]
+
+    missing: list[int] = []
+    with (
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        bar(total=len(rows), desc="Verify", unit="chunk") as progress,
+    ):
+        for part, lost in zip(parts, pool.map(ask, parts), strict=True):
+            missing += lost
+            progress.update(len(part))
+    return missing
+
+
+def _check_by_name(
+    collection: Collection, ids: Sequence[str], vectors: Vectors, rows: Sequence[int]
+) -> None:
+    if not rows:
+        return
+    found = collection.get(ids=[ids[row] for row in rows], include=["embeddings"])
+    assert found["embeddings"] is not None, "embeddings were asked for"
+    kept = dict(zip(found["ids"], found["embeddings"], strict=True))
+    for row in rows:
+        if not _is(kept.get(ids[row]), vectors[row]):
+            raise _wrong(ids[row])
+
+
+def _is(kept: object, vector: Vectors) -> bool:
+    return kept is not None and np.array_equal(np.asarray(kept, np.float32), vector)
+
+
+def not_found(ids: Sequence[str], rows: Sequence[int]) -> WorkbenchError:
+    """Return the error of a collection in which queries miss some rows."""
+    return WorkbenchError(
+        f"Chroma does not find {len(rows)} of {len(ids)} vectors, such as that of {ids[rows[0]]}.",
+        "Run it again; if that does not help, report it.",
+    )
+
+
+def _wrong(id_: str) -> WorkbenchError:
+    return WorkbenchError(f"Chroma does not return the vector of {id_} as it was written.")
+
+
+def _add(collection: Collection, ids: Sequence[str], vectors: Vectors, most: int) -> None:
+    with bar(total=len(ids), desc="Write vectors", unit="chunk") as progress:
+        for start in range(0, len(ids), most):
+            part = np.asarray(vectors[start : start + most])
+            collection.add(ids=list(ids[start : start + most]), embeddings=part)
+            progress.update(len(part))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[Client]:
+    client = _client(folder)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def _copy_of(build: Path, hashes: Mapping[str, str]) -> Iterator[Client]:
+    copy = private_copy(build, hashes, written=(f"{CHROMA}/{_DATABASE}",))
+    try:
+        with _writing(copy / CHROMA) as client:
+            yield client
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _shrink(database_file: Path) -> None:
+    """Give back the pages that the log of writes took: most of the file."""
+    with closing(sqlite3.connect(database_file)) as database:
+        database.execute("PRAGMA synchronous = OFF")  # a file torn by a power cut is built anew
+        database.execute("VACUUM")
 
 
 def _client(folder: Path) -> Client:
-    # Telemetry would call home, and a .env file where the notebook lies is not meant for us.
-    options = Settings(_env_file=None, anonymized_telemetry=False)
-    return cast("Client", chromadb.PersistentClient(str(folder), settings=options))
+    with _opening:
+        return cast("Client", chromadb.PersistentClient(str(folder), settings=plain_settings()))
 
 
-def _try_out(folder: Path, count: int) -> bool:
-    """Count the vectors, and look for the first one: it must find itself."""
-    view = ChromaView(folder)
-    first = view._collection.get(limit=1, include=["embeddings"])
-    assert first["embeddings"] is not None
-    (_, cosine) = view.search(np.asarray(first["embeddings"][0], dtype=np.float32), 1)[0]
-    return view._count == count and math.isclose(cosine, 1.0, abs_tol=1e-3)
-
-
-if __name__ == "__main__":
-    sys.exit(0 if _try_out(Path(sys.argv[1]), int(sys.argv[2])) else 1)
+def _let_go(client: Client, copy: Path) -> None:
+    client.close()
+    shutil.rmtree(copy, ignore_errors=True)
