@@ -1,0 +1,135 @@
+"""The solutions of problem sets: what must not stand in a corpus that is to help solve them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadInput, UnknownName
+from workbench.registry import Registry
+from workbench.settings import settings
+
+SOLUTIONS = Registry("suite with solutions")
+SOLUTIONS.add(
+    "humaneval",
+    "workbench.suites.solutions:humaneval",
+    "HumanEval: 164 Python functions; in WORKBENCH_DATA",
+)
+SOLUTIONS.add(
+    "mbpp",
+    "workbench.suites.solutions:mbpp",
+    "MBPP, sanitized: 427 short Python programs; in WORKBENCH_DATA",
+)
+SOLUTIONS.add(
+    "leetcode",
+    "workbench.suites.solutions:leetcode",
+    "LeetCodeDataset: 2,100 Python classes; in WORKBENCH_DATA",
+)
+SOLUTIONS.add(
+    "cosqa",
+    "workbench.suites.solutions:cosqa",
+    "CoSQA: the 6,267 Python functions to search in; in WORKBENCH_DATA",
+)
+
+
+def load_solutions(name: str) -> dict[str, str]:
+    """Return the solutions of a suite by the ids of their problems.
+
+    ``name`` is one of ``SOLUTIONS``, or the path of a JSONL file (``.jsonl``, or ``.jsonl.gz``)
+    whose rows have an ``id`` and a ``solution``.
+
+    Raises:
+        UnknownName: it is neither.
+        BadInput: a file is missing or malformed; the message says which, and where to put it.
+    """
+    if name in SOLUTIONS:
+        solutions: dict[str, str] = SOLUTIONS.load(name)()
+        return solutions
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UnknownName(
+            SOLUTIONS.kind,
+            name,
+            [entry.name for entry in SOLUTIONS],
+            "A JSONL file with id and solution is one, too.",
+        )
+    return _read(path, "id", "solution")
+
+
+def humaneval() -> dict[str, str]:
+    """Return signature and body of HumanEval's canonical solutions, without their prompts."""
+    path = _file("humaneval-x/humaneval_python.jsonl.gz")
+    return _read(path, "task_id", "declaration", "canonical_solution")
+
+
+def mbpp() -> dict[str, str]:
+    """Return the reference programs of MBPP's sanitized problems."""
+    return _read(_file("mbpp-sanitized/sanitized-mbpp.json"), "task_id", "code")
+
+
+def leetcode() -> dict[str, str]:
+    """Return the reference solutions of LeetCodeDataset: its training and its test problems."""
+    train = _file("leetcode/LeetCodeDataset-v0.2.0-train.jsonl.gz")
+    test = _file("leetcode/LeetCodeDataset-v0.3.1-test.jsonl.gz")
+    return _read(train, "task_id", "completion") | _read(test, "task_id", "completion")
+
+
+def cosqa() -> dict[str, str]:
+    """Return the functions of CoSQA's pool by their numbers."""
+    return _read(_file("cosqa/code_idx_map.txt"), "number", "code")
+
+
+def _file(name: str) -> Path:
+    """Return a file of the folder of data.
+
+    Raises:
+        BadInput: there is no such folder, or it lacks the file.
+    """
+    data = settings().data
+    if data is None:
+        raise BadInput(
+            "The data sets are not here: WORKBENCH_DATA is not set.",
+            f"Set it to a folder that holds {name}.",
+        )
+    path = data.expanduser() / name
+    if not path.is_file():
+        raise BadInput(f"WORKBENCH_DATA ({data}) has no {name}.", "Put the file there.")
+    return path
+
+
+def _read(path: Path, name: str, *parts: str) -> dict[str, str]:
+    """Return the solutions of a file by the field ``name``, each joined from the fields ``parts``.
+
+    Raises:
+        BadInput: the file is damaged, a row lacks a field, or an id stands there twice.
+    """
+    solutions: dict[str, str] = {}
+    try:
+        for row in _rows(path):
+            code = "".join(row[part] for part in parts)
+            key = str(row[name])
+            if not code.strip() or key in solutions:
+                raise ValueError(f"{key} is empty, or stands there twice")
+            solutions[key] = code
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"a row lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise BadInput(f"The solutions in {path} cannot be read: {what}.") from error
+    if not solutions:
+        raise BadInput(f"There are no solutions in {path}.")
+    return solutions
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of JSON lines (gzipped or not), of a JSON list, or of CoSQA's map."""
+    if path.suffix == ".json":
+        yield from json.loads(path.read_text(encoding="utf-8"))
+    elif path.suffix == ".txt":
+        for code, number in json.loads(path.read_text(encoding="utf-8")).items():
+            yield {"number": number, "code": code}
+    else:
+        opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file if line.strip())
