@@ -24,7 +24,8 @@ class FakeIndex:
     files: dict[str, bytes] = field(default_factory=dict)
     hub: dict[str, bytes] = field(default_factory=dict)
     tarballs: dict[str, tuple[str, str]] = field(default_factory=dict)  # name -> version, hash
-    hashes: dict[str, str] = field(default_factory=dict)  # wheel -> sha256 that the index claims
+    hashes: dict[str, str] = field(default_factory=dict)  # file -> sha256 that the index claims
+    yanked: dict[str, str] = field(default_factory=dict)  # file -> why
     etags: dict[str, str] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
     cuts: dict[str, list[int]] = field(default_factory=dict)  # bytes sent before hanging up
@@ -43,6 +44,15 @@ class FakeIndex:
                 wheel.writestr(member, content)
         self.files[f"/files/{file}"] = buffer.getvalue()
         return f"/files/{file}"
+
+    def add_sdist(self, file: str, data: bytes, *, yanked: str | None = None) -> str:
+        """Publish a source distribution with its SHA-256, and return its path."""
+        path = f"/files/{file}"
+        self.files[path] = data
+        self.hashes[path] = hashlib.sha256(data).hexdigest()
+        if yanked is not None:
+            self.yanked[path] = yanked
+        return path
 
     def add_tarball(self, name: str, version: str, members: dict[str, bytes]) -> str:
         """Publish an npm package, with a link among its members, and return its path."""
@@ -76,9 +86,12 @@ class FakeIndex:
         links = []
         for path in self.files:
             file = path.rpartition("/")[2]
-            if re.sub(r"[-_.]+", "-", file.partition("-")[0]) == name:
+            # A wheel's name has no hyphen of its own; that of a source distribution may have some.
+            project = file.partition("-")[0] if file.endswith(".whl") else file.rpartition("-")[0]
+            if re.sub(r"[-_.]+", "-", project).lower() == name:
                 claim = f"#sha256={self.hashes[path]}" if path in self.hashes else ""
-                links.append(f'<a href="{path}{claim}">{file}</a>')
+                why = f' data-yanked="{self.yanked[path]}"' if path in self.yanked else ""
+                links.append(f'<a href="{path}{claim}"{why}>{file}</a>')
         return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()
 
 

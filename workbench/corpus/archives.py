@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from workbench.corpus.caps import DEFAULT_CAPS, Caps
-from workbench.corpus.entries import MAX_BYTES, Skip, check_path
+from workbench.corpus.entries import Skip, check_path, limit_of
 
 DAMAGED = "archive damaged"
 TOO_LARGE = "archive too large"
@@ -115,11 +115,11 @@ class _Ended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A member as the archive describes it; ``read`` returns its first bytes, at most so many."""
+    """A member as the archive describes it; ``read`` returns at most ``size`` bytes."""
 
     name: str
     size: int
-    read: Callable[[int], bytes]
+    read: Callable[[], bytes]
     is_folder: bool = False
     refusal: str | None = None
 
@@ -131,9 +131,9 @@ def _read(entry: _Entry, names: _Names, wanted: Callable[[str], bool] | None) ->
     path = names.path_of(entry.name)
     if wanted is not None and not wanted(path):
         return None
-    if entry.size > MAX_BYTES:
+    if entry.size > limit_of(path):
         raise Skip("too large")
-    return Member(path, entry.read(MAX_BYTES))
+    return Member(path, entry.read())
 
 
 class _Names:
@@ -174,16 +174,20 @@ class _Meter:
 
     def take(self, count: int) -> None:
         """Count bytes of the archive itself."""
-        if time.monotonic() > self._deadline:
-            raise _Ended(self._caps.beyond_seconds)
+        self._look_at_the_clock()
         self._in += count
 
     def give(self, count: int) -> None:
         """Count bytes that came out of it."""
+        self._look_at_the_clock()
         self._out += count
         bomb = self._out > FREE_BYTES and self._out > MAX_RATIO * self._in
         if bomb or self._out > self._caps.bytes:
             raise _Ended(TOO_LARGE)
+
+    def _look_at_the_clock(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise _Ended(self._caps.beyond_seconds)
 
 
 class _Metered(io.RawIOBase):
@@ -271,7 +275,7 @@ class _Forward:
         self._headers += size
         if self._headers > MAX_HEADER:
             raise _Ended(TOO_LARGE)
-        self._block = self.take(size)
+        self._block = self._take(size)
         return self._block
 
     def seek(self, position: int) -> None:
@@ -279,15 +283,20 @@ class _Forward:
         missing = position - self._position
         if missing < 0:
             raise _Ended(DAMAGED)
-        while missing and (passed := len(self.take(min(missing, _PIECE)))):
-            missing -= passed
+        for _ in self.pieces(missing):
+            pass
 
     def tell(self) -> int:
         """Return how many bytes have passed."""
         return self._position
 
-    def take(self, size: int) -> bytes:
-        """Return the next bytes, fewer only at the end of the stream."""
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the next ``size`` bytes, fewer only at the end of the stream."""
+        while size and (piece := self._take(min(size, _PIECE))):
+            size -= len(piece)
+            yield piece
+
+    def _take(self, size: int) -> bytes:
         try:
             data: bytes = self._stream.read(size)
         except _BROKEN as error:
@@ -340,11 +349,10 @@ def _tar_refusal(info: tarfile.TarInfo) -> str | None:
     return "sparse" if info.issparse() else None
 
 
-def _tar_bytes(stream: _Forward, info: tarfile.TarInfo, most: int) -> bytes:
+def _tar_bytes(stream: _Forward, info: tarfile.TarInfo) -> bytes:
     stream.seek(info.offset_data)
-    wanted = min(info.size, most)
-    data = stream.take(wanted)
-    if len(data) < wanted:
+    data = b"".join(stream.pieces(info.size))
+    if len(data) < info.size:
         raise _Ended(DAMAGED)
     return data
 
@@ -396,10 +404,10 @@ def _zip_refusal(info: zipfile.ZipInfo) -> str | None:
     return None if known else "compression method"
 
 
-def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: _Meter, most: int) -> bytes:
+def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: _Meter) -> bytes:
     try:
-        with archive.open(info) as stream:
-            data = stream.read(most + 1)  # one more, as the checksum is looked at behind the end
+        with archive.open(info) as stream:  # ends at the size that was told, and checks the sum
+            data = b"".join(iter(functools.partial(stream.read, _PIECE), b""))
     except _BROKEN as error:
         raise Skip("damaged") from error
     meter.give(len(data))
