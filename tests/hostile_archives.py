@@ -247,8 +247,8 @@ ends("gzip: 5,000 headers of one file", lambda: in_gzip(FIRST + pax(comment="c")
      [TOO_LARGE])  # fmt: skip
 ends("gzip: digits to search through", lambda: in_gzip(FIRST + extended(b"x", b"1" * 14_000))
      + in_gzip(END))  # fmt: skip
-ends("gzip: 120,000 links", lambda: in_gzip(FIRST, header(b"2", 0) * 120_000, END),
-     ["link"] * 99_999 + [TOO_LARGE])  # fmt: skip
+ends("gzip: 60,000 links", lambda: in_gzip(FIRST, header(b"2", 0) * 60_000, END),
+     ["link"] * 49_999 + [TOO_LARGE])  # fmt: skip
 ends("gzip: cut", lambda: gzip.compress(long_tar())[:-30_000])
 ends("gzip: spoiled", lambda: flipped(gzip.compress(long_tar())))
 ends("bzip2: spoiled", lambda: flipped(bz2.compress(FIRST * 1) + bz2.compress(long_tar()[1024:])))

@@ -25,7 +25,7 @@ MOST_MEGABYTES = 200
 
 # Reads each archive, and tells all that it did to the machine; imports come first, as they write.
 CHILD = """
-import hashlib, json, resource, sys, time
+import hashlib, json, sys, time
 from pathlib import Path
 from workbench.corpus import archives
 
@@ -41,8 +41,9 @@ def watch(event, arguments):
     elif event in ("exec", "compile", "import", "marshal.loads", "pickle.find_class"):
         deeds.append(f"{event} {arguments[0]!r:.80}")
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak():  # in megabytes; that of getrusage would count the parent's, from before the exec
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 for text in Path(sys.argv[1]).iterdir():  # warm: late imports of the standard library
     if text.name.startswith("warm"):
@@ -197,11 +198,11 @@ def test_no_spoiled_byte_raises(form: str, tmp_path: Path) -> None:
     }[form]
     chance = random.Random(11)
     reasons: Counter[str] = Counter()
-    for _ in range(400):
+    for _ in range(250):
         data = bytearray(whole)
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(len(data))] = chance.randrange(256)
         if chance.random() < 0.2:
             del data[chance.randrange(len(data)) :]
         reasons.update(read(bytes(data), tmp_path / "a")[1])
-    assert reasons[DAMAGED] > 30
+    assert reasons[DAMAGED] > 20

@@ -32,7 +32,7 @@ from workbench.corpus.entries import Skip, check_path, limit_of
 DAMAGED = "archive damaged"
 TOO_LARGE = "archive too large"
 
-MAX_MEMBERS = 100_000
+MAX_MEMBERS = 50_000
 """Most members of one archive, folders and links included. CPython's has 5,000."""
 MAX_HEADER = 16_384
 """Most bytes of headers that one member of a tar may have: some paths, times and attributes."""
