@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.corpus import DEFAULT_CHUNKER, make_chunker
-from workbench.errors import WorkbenchError
 from workbench.progress import bar
-from workbench.retrieval import DEFAULT_EMBEDDER, Index, build_index
+from workbench.retrieval import DEFAULT_EMBEDDER, Index, build_index, list_indexes
 from workbench.types import Chunk, Hit
 
 if TYPE_CHECKING:
@@ -95,20 +94,30 @@ class Indexes:
         """Return the index that an arm searches.
 
         An arm without an embedder searches words, which are the same whatever the embedder: the
-        first of ``carriers`` that works will do.
+        first of ``carriers`` that works will do, or one that the suite is indexed by, or the
+        default one.
 
         Raises:
             WorkbenchError: it cannot be built; whatever else a model may raise.
         """
         if arm.embedder is not None:
             return self._of(arm.embedder, arm.chunker)
-        *others, last = carriers or (DEFAULT_EMBEDDER,)
-        for embedder in others:
+        errors = []
+        others = () if carriers else self._built(arm.chunker)
+        for embedder in dict.fromkeys((*carriers, *others, DEFAULT_EMBEDDER)):
             try:
                 return self._of(embedder, arm.chunker)
-            except WorkbenchError:
-                continue
-        return self._of(last, arm.chunker)
+            except Exception as error:  # a model of somebody else's may raise anything
+                errors.append(error)
+        raise errors[0]
+
+    def _built(self, chunker: str) -> Iterator[str]:
+        """Yield the embedders that the suite is indexed by, cut in this way."""
+        cut = chunker_fingerprint(self._suite, chunker_called(chunker))
+        wanted = (_corpus_name(self._suite), self._suite.digest, cut)
+        for info in list_indexes():
+            if (info.corpus, info.corpus_digest, info.chunker) == wanted:
+                yield info.embedder
 
     def _of(self, embedder: str, chunker: str) -> Index:
         key = (embedder, chunker)

@@ -227,7 +227,7 @@ def _queries(
             raise BadInput(f"{place} judges the document '{document}', which there is not.")
         try:
             gain = int(float(row["score"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise BadInput(f"{place} has no number as its score.") from None
         if gain > 0:
             relevant.setdefault(query, {})[document] = gain
