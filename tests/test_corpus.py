@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import platform
 import signal
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
 from collections import Counter
@@ -16,20 +18,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_index import FakeIndex
 
 from workbench.corpus import (
     CRAWLERS,
     crawl,
+    crawling,
     list_corpora,
     list_manifests,
     open_corpus,
     parse_source,
 )
-from workbench.corpus import crawling
+from workbench.corpus import manifest as manifest_module
+from workbench.corpus.caps import Caps
 from workbench.corpus.folder import Folder
+from workbench.corpus.licences import canonical_licence
 from workbench.corpus.manifest import read_manifest
+from workbench.corpus.store import Recipe
 from workbench.errors import BadInput, InUse, MissingCorpus, UnknownName, WorkbenchError
 from workbench.types import Document
+
+pytest_plugins = ["tiny_fixtures"]
 
 
 @pytest.fixture
@@ -98,13 +107,38 @@ def test_a_bare_path_is_offered_as_a_folder(code: Path) -> None:
     assert f"Did you mean folder:{code}?" in str(caught.value)
 
 
-def test_every_registered_crawler_opens_and_says_its_source(code: Path) -> None:
-    for entry in CRAWLERS:
-        source = parse_source(f"{entry.name}:{code}" if entry.needs else entry.name)
-        crawler = source.open()
-        first = next(iter(crawler.crawl()))
-        assert first.source == crawler.source
-        assert first.revision == crawler.revision
+def one_of_each(code: Path, fake: FakeIndex) -> dict[str, str]:
+    """Return a source of each kind that is to be had on this machine."""
+    (code / "rows.jsonl").write_text('{"text": "x = 1"}\n')
+    identity = ["-c", "user.name=A", "-c", "user.email=a@localhost"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run(["git", "-C", str(code), *identity, *command], check=True)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(code / "b.py", "good-1.0/b.py")
+    fake.add_sdist("good-1.0.tar.gz", packed.getvalue())
+    return {
+        "stdlib": "stdlib",
+        "folder": f"folder:{code}",
+        "git": f"git:{code}@HEAD",
+        "pypi": "pypi:good==1.0",
+        "hf": f"hf:{code}/rows.jsonl#text",
+    }
+
+
+@pytest.mark.parametrize("kind", [entry.name for entry in CRAWLERS])
+def test_every_registered_crawler_opens_and_says_its_source(
+    code: Path, fake: FakeIndex, kind: str
+) -> None:
+    crawler = parse_source(one_of_each(code, fake)[kind]).open()
+    documents = list(crawler.crawl())
+    assert {(d.source, d.revision) for d in documents} == {(crawler.source, crawler.revision)}
+    assert parse_source(crawler.source).kind == kind
+    paths = [document.path for document in documents]
+    assert len(set(paths)) == len(paths)
+    skipped = crawler.skipped.copy()
+    assert list(crawler.crawl()) == documents  # it may be read again, and counts anew
+    assert crawler.skipped == skipped
 
 
 @pytest.mark.parametrize("path", ["missing", "b.py"])
@@ -241,10 +275,36 @@ def test_the_standard_library_is_crawled_without_tests_and_bundles() -> None:
 def test_every_manifest_can_be_opened() -> None:
     manifests = list_manifests()
     assert "python-stdlib" in [manifest.name for manifest in manifests]
+    assert len(manifests) >= 6
     for manifest in manifests:
-        assert manifest.summary
+        assert len(manifest.summary) > 100
+        assert canonical_licence(manifest.license) == manifest.license
         for source in manifest.sources:
-            assert parse_source(source).kind in CRAWLERS
+            assert parse_source(source).pin, f"{manifest.name} does not pin {source}"
+
+
+GOOD = 'name="x"\nsummary="s"\nlicense="MIT"\nsources=["stdlib"]\n'
+
+
+def test_a_manifest_may_set_filters_and_caps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.toml").write_text(
+        GOOD + '[filters]\nwithout = ["tests", "size"]\nlicence = {allow = "permissive"}\n'
+        "[caps]\nfiles = 5\nseconds = 60\n"
+    )
+    monkeypatch.setattr(manifest_module, "manifest_folder", lambda: tmp_path)
+    corpus = crawl("x")
+    assert corpus.recipe == Recipe(
+        sources=("stdlib",),
+        caps=Caps(files=5, seconds=60),
+        without=("size", "tests"),
+        options={"licence": {"allow": "permissive"}},
+        filters="none",
+    )
+    assert len(corpus) == 5
+    assert crawl("x").unchanged
+    assert len(crawl("x", caps=Caps(files=7))) == 7
 
 
 @pytest.mark.parametrize(
@@ -255,6 +315,13 @@ def test_every_manifest_can_be_opened() -> None:
         ('name="x"\nsummary="s"\nlicense="MIT"\nsources=[]', "needs sources"),
         ('name="x"\nsummary="s"\nlicense="MIT"\nsources="stdlib"', "needs sources"),
         ('name="x"\nsummary="s"\nlicense=3\nsources=["stdlib"]', "should be a text"),
+        (GOOD + "more=1", "lacks or should not have: more"),
+        (GOOD + "caps=3", r"needs caps to be a table: \[caps\]"),
+        (GOOD + "[caps]\nfile=3", "should not have in caps: file. Caps are bytes, files, seconds"),
+        (GOOD + "[caps]\nfiles=true", "caps.files to be a number above zero"),
+        (GOOD + "[caps]\nfiles=1.5", "caps.files to be a number above zero"),
+        (GOOD + "[caps]\nseconds=0", "caps.seconds to be a number above zero"),
+        (GOOD + "[filters]\nwithout='tests'", "filters.without to be a list of names"),
         ('name="y"\nsummary="s"\nlicense="MIT"\nsources=["stdlib"]', "calls itself 'y'"),
     ],
 )
