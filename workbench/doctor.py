@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench import machine, weights
+from workbench import machine
 from workbench.backends import available
 from workbench.corpus import list_corpora
-from workbench.retrieval import EMBEDDERS, list_indexes
+from workbench.retrieval import list_indexes
+from workbench.retrieval.embedders import available as available_embedders
 from workbench.settings import settings
 
 if TYPE_CHECKING:
@@ -43,15 +44,10 @@ def menu() -> list[MenuRow]:
         )
         for row in available()
     ]
-    pinned = {one.name for one in weights.known()}
-    for entry in EMBEDDERS:
-        model = entry.needs if entry.needs in pinned else None
-        here = model is None or weights.is_here(model)
-        needs = f"workbench models pull {model}" if model and not here else ""
-        if entry.name == "sentence-transformers":
-            rows.append(MenuRow("embedder", f"{entry.name}/ID", True, here, "", entry.summary))
-        else:
-            rows.append(MenuRow("embedder", entry.name, False, here, needs, entry.summary))
+    rows += [
+        MenuRow("embedder", one.name, one.form, one.here, one.needs, one.summary)
+        for one in available_embedders()
+    ]
     return rows
 
 

@@ -16,6 +16,7 @@ class Entry:
 
     ``target`` is ``module:attribute``; the module is imported when the entry is first used.
     ``extra`` is the optional extra of this package that brings what the module imports.
+    ``takes`` says, in capitals, what may stand behind a slash after the name, "" for nothing.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Entry:
     summary: str
     extra: str | None = None
     needs: str = ""
+    takes: str = ""
 
 
 class Registry:
@@ -34,12 +36,19 @@ class Registry:
         self._entries: dict[str, Entry] = {}
 
     def add(
-        self, name: str, target: str, summary: str, *, extra: str | None = None, needs: str = ""
+        self,
+        name: str,
+        target: str,
+        summary: str,
+        *,
+        extra: str | None = None,
+        needs: str = "",
+        takes: str = "",
     ) -> None:
         """Register ``name``; a name can be taken only once."""
         if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered already")
-        self._entries[name] = Entry(name, target, summary, extra, needs)
+        self._entries[name] = Entry(name, target, summary, extra, needs, takes)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

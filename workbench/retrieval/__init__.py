@@ -9,7 +9,13 @@ from workbench.retrieval.building import (
     open_index,
 )
 from workbench.retrieval.chunk_store import Cutting
-from workbench.retrieval.embedders import EMBEDDERS, canonical_name, load_embedder
+from workbench.retrieval.embedders import (
+    EMBEDDERS,
+    adopt,
+    canonical_name,
+    load_embedder,
+    register_embedder,
+)
 from workbench.retrieval.index import RETRIEVERS, Index
 from workbench.retrieval.layout import IndexInfo
 from workbench.retrieval.where import Where
@@ -22,9 +28,11 @@ __all__ = [
     "Index",
     "IndexInfo",
     "Where",
+    "adopt",
     "build_index",
     "canonical_name",
     "list_indexes",
     "load_embedder",
     "open_index",
+    "register_embedder",
 ]

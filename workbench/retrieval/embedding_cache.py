@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +14,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.durable import point
 from workbench.progress import bar
+from workbench.retrieval.text import encodable
 from workbench.settings import settings
 
 if TYPE_CHECKING:
     from workbench.types import Embedder, Vectors
 
-# Texts that are encoded, and written, together: all that a crash can lose.
+# Texts that are encoded, and written, together: all that a crash can lose, unless the embedder
+# is so quick that writing would take longer than encoding; then twice as many, again and again.
 _BATCH = 128
+_QUICK_SECONDS = 0.5
+_MOST_BATCHES = 64
 # SQLite before 3.32 takes at most 999 variables in a statement.
 _READ = 900
 
@@ -49,21 +57,25 @@ class EmbeddingCache:
     def fill(self, texts: Sequence[str]) -> int:
         """Encode the texts that are not here yet, and return how many that were.
 
-        The longest come first and each batch is of like length, so that little is padding.
-        Each batch is written before the next is encoded.
+        Each batch is of like length, so that little is padding, and is written before the next
+        is encoded. The longest come first, as they need the most memory; the others in no order,
+        so that the bar's estimate is that of the whole from the start.
         """
         missing = self._missing(texts)
-        with bar(total=len(missing), desc="Embed", unit="chunk") as progress:
-            for start in range(0, len(missing), _BATCH):
-                batch = missing[start : start + _BATCH]
-                vectors = self._embedder.encode(batch, "document").astype("<f4", copy=False)
-                rows = [
-                    (_key(text), vector.tobytes())
-                    for text, vector in zip(batch, vectors, strict=True)
+        waiting = deque(_shuffled(missing))
+        at_once, rounds = 1, 0
+        with bar(total=len(missing), desc="Embed", unit="chunk", smoothing=0) as progress:
+            while waiting:
+                batch = [
+                    text for _ in range(min(at_once, len(waiting))) for text in waiting.popleft()
                 ]
-                with self._database() as database:
-                    database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+                started = time.perf_counter()
+                self._write(batch, self._embedder.encode(batch, "document"))
+                point("embed.batch")
                 progress.update(len(batch))
+                rounds += 1
+                if rounds > 1 and time.perf_counter() - started < _QUICK_SECONDS:
+                    at_once = min(2 * at_once, _MOST_BATCHES)
         return len(missing)
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
@@ -76,6 +88,12 @@ class EmbeddingCache:
         found = self._read("sha256, vector", keys)
         rows = {key: np.frombuffer(vector, dtype="<f4") for key, vector in found}
         return np.stack([rows[key] for key in keys])
+
+    def _write(self, texts: Sequence[str], vectors: Vectors) -> None:
+        vectors = vectors.astype("<f4", copy=False)
+        rows = [(_key(text), row.tobytes()) for text, row in zip(texts, vectors, strict=True)]
+        with self._database() as database:
+            database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
 
     def _missing(self, texts: Sequence[str]) -> list[str]:
         by_key = {_key(text): text for text in texts}
@@ -103,6 +121,14 @@ class EmbeddingCache:
             database.close()
 
 
+def _shuffled(longest_first: Sequence[str]) -> list[Sequence[str]]:
+    """Cut into batches; keep the longest first and the one that is not full last."""
+    batches = [longest_first[i : i + _BATCH] for i in range(0, len(longest_first), _BATCH)]
+    between = batches[1:-1]
+    random.Random(len(longest_first)).shuffle(between)
+    return [*batches[:1], *between, *batches[1:][-1:]]
+
+
 def is_sound(path: Path) -> bool:
     """Say whether an SQLite file is whole.
 
@@ -122,4 +148,4 @@ def is_sound(path: Path) -> bool:
 
 
 def _key(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8")).digest()
+    return hashlib.sha256(encodable(text).encode("utf-8")).digest()

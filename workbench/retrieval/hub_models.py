@@ -1,25 +1,38 @@
-"""Which model a name of the hub or a folder means, down to the revision."""
+"""Which model a name of the hub or a folder means, down to the revision or the last byte."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from workbench.errors import MissingModel
 from workbench.settings import settings
+from workbench.weights.hub import within_patience
+from workbench.weights.remote import Unavailable
+
+_REMEDY = "Check the name and the network, or use a packaged one: minilm, gte-small, static"
+
+State = tuple[tuple[str, int, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """What to hand to sentence-transformers, and an identity that changes with the weights."""
+    """Where a model lies, and an identity that changes with the weights.
+
+    ``source`` is a folder, or an id of the hub that goes with ``revision``.
+    """
 
     source: str
     revision: str | None
     identity: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, None for an id of the hub."""
+        return Path(self.source) if self.revision is None else None
 
 
 def resolve(model: str) -> HubModel:
@@ -30,35 +43,87 @@ def resolve(model: str) -> HubModel:
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
-        return HubModel(str(folder), None, f"{folder.name}@{_digest(folder)}")
+        return HubModel(str(folder), None, f"{folder.name}@{digest(folder)}")
+    # huggingface_hub takes 0.3 s to import, and a folder does not need it.
+    from huggingface_hub import hf_hub_download
+
+    offline = settings().offline
     try:
-        config = hf_hub_download(model, "config.json", local_files_only=settings().offline)
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        config = within_patience(
+            lambda: hf_hub_download(model, "config.json", local_files_only=offline)
+        )
+    except Unavailable as error:
         raise MissingModel(
-            f"The embedder {model} is neither a folder nor to be had from the hub"
-            f" ({type(error).__name__}).",
-            "Check the name and the network, or use a packaged one: minilm, gte-small, static",
+            f"The embedder {model} is neither a folder nor to be had: {error}.", _REMEDY
         ) from error
     commit = Path(config).parent.name  # the cache keeps each file under snapshots/<commit>/
     return HubModel(model, commit, f"{model}@{commit[:16]}")
 
 
-def _digest(folder: Path) -> str:
-    """Hash the names and contents of a model's files; a folder without any is no model."""
-    files = sorted(
-        path
-        for pattern in ("*.json", "*.txt", "*.safetensors", "*.bin", "*.model")
-        for path in folder.rglob(pattern)
-        if path.is_file()
-    )
-    if not any(path.name in ("config.json", "modules.json") for path in files):
+def bring(model: HubModel, patterns: Sequence[str]) -> Path:
+    """Return the folder of a model, with the files of the hub that match ``patterns`` in it.
+
+    Raises:
+        MissingModel: the hub cannot be reached, or breaks off.
+    """
+    if model.folder is not None:
+        return model.folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        found = snapshot_download(
+            model.source,
+            revision=model.revision,
+            allow_patterns=list(patterns),
+            local_files_only=settings().offline,
+        )
+    except (OSError, HfHubHTTPError) as error:
         raise MissingModel(
-            f"The folder {folder} holds no sentence-transformers model.",
+            f"{model.source} is not to be had from the hub ({type(error).__name__}).", _REMEDY
+        ) from error
+    return Path(found)
+
+
+def digest(folder: Path) -> str:
+    """Hash the names and contents of a model's files; a folder without any is no model.
+
+    Raises:
+        MissingModel: it holds no model.
+    """
+    seen = state(folder)
+    names = {path.rpartition("/")[2] for path, *_ in seen}
+    if not names & {"config.json", "modules.json", "tokenizer.json"}:
+        raise MissingModel(
+            f"The folder {folder} holds no model.",
             "It must hold config.json or modules.json, and the weights.",
         )
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
+    return _digest(folder, seen)
+
+
+def state(folder: Path) -> State:
+    """Describe a folder's files without reading them: path, size, times and inode of each.
+
+    The time of the last change of the inode cannot be set back, so that a file that was edited
+    in place is told from the one before. Hidden files and notes (``.md``) do not count.
+    """
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".md" or any(part.startswith(".") for part in name.split("/")):
+            continue
+        if path.is_file():
+            status = path.stat()
+            times = status.st_mtime_ns, status.st_ctime_ns
+            found.append((name, status.st_size, *times, status.st_ino))
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _digest(folder: Path, seen: State) -> str:
+    whole = hashlib.sha256()
+    for name, *_ in seen:
+        with (folder / name).open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()}:{content};".encode())
-    return digest.hexdigest()[:16]
+        whole.update(f"{name}:{content};".encode())
+    return whole.hexdigest()[:16]

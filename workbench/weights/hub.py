@@ -41,7 +41,7 @@ def find(weights: Weights, file: PinnedFile) -> Remote:
     from huggingface_hub.utils._headers import build_hf_headers
 
     url = hf_hub_url(weights.hub_repo, file.path, revision=weights.revision)
-    metadata = _within_patience(lambda: get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS))
+    metadata = within_patience(lambda: get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS))
     # The hub tags large files with their sha256, which saves the download of a wrong one.
     if re.fullmatch("[0-9a-f]{64}", metadata.etag or "") and metadata.etag != file.sha256:
         raise Unavailable(f"the hub's {file.path} is not the pinned one")
@@ -56,7 +56,7 @@ def client() -> httpx2.Client:
     return get_session()
 
 
-def _within_patience(ask: Callable[[], T]) -> T:
+def within_patience(ask: Callable[[], T]) -> T:
     """Return the answer of ``ask``, or raise Unavailable after ``PATIENCE_SECONDS``.
 
     The client's own timeout counts neither the name lookup nor every address tried.

@@ -1,9 +1,10 @@
 """Write a sentence-transformers folder out of an int8 pack (``.hmsemb``) of a BERT-like encoder.
 
-The pack is eight bytes ``HMSEMB01``, the header's length (little-endian, 8 bytes), the header (JSON),
-the text of ``tokenizer.json``, then the tensors in the header's order, without gaps. A tensor is
-float32, or int8 rows followed by a float32 scale for each run of ``group`` numbers in a row; a
-number is its int8 times its scale. ``qkv`` holds the rows of query, key and value in this order.
+The pack is eight bytes ``HMSEMB01``, the header's length (little-endian, 8 bytes), the header
+(JSON), the text of ``tokenizer.json``, then the tensors in the header's order, without gaps. A
+tensor is float32, or int8 rows followed by a float32 scale for each run of ``group`` numbers in a
+row; a number is its int8 times its scale. ``qkv`` holds the rows of query, key and value in this
+order.
 
 What is written depends on the pack's bytes alone, so that the files can be pinned by sha256.
 """
@@ -102,7 +103,8 @@ def _tensor(described: dict[str, Any], data: bytes) -> NDArray[np.float32]:
     numbers = np.frombuffer(data, dtype=np.int8, count=rows * columns)
     scales = np.frombuffer(data, dtype="<f4", offset=rows * columns)
     grouped = numbers.reshape(rows, -1, described["group"]) * scales.reshape(rows, -1, 1)
-    return grouped.astype(np.float32, copy=False).reshape(shape)
+    whole: NDArray[np.float32] = grouped.astype(np.float32, copy=False).reshape(shape)
+    return whole
 
 
 def _roberta(pack: Tensors, layers: int) -> Tensors:
