@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,18 +11,27 @@ import textwrap
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from fake_embedder import (
+    WORDS,
+    FakeEmbedder,
+    chunk,
+    flip,
+    ids,
+    index_of,
+    registered,
+    some_chunks,
+    truncate,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import BadInput, InUse, MissingCorpus, UnknownName, WorkbenchError
-from workbench.registry import Entry
 from workbench.retrieval import (
     RETRIEVERS,
     Index,
@@ -39,78 +45,13 @@ from workbench.retrieval.layout import IndexInfo, Place
 from workbench.retrieval.lexical import BM25View
 from workbench.retrieval.retrievers import DEPTH
 from workbench.retrieval.text import MAX_QUERY_CHARACTERS, code_words, cut_query, indexed_text
-from workbench.types import Chunk, Hit, TextKind
-
-DIMENSIONS = 16
-
-
-class FakeEmbedder:
-    """Sums a fixed random direction for each word, so that shared words mean nearness."""
-
-    def __init__(self, fingerprint: str = "fake/1") -> None:
-        self.fingerprint = fingerprint
-        self.encoded: list[str] = []
-        self.queries = 0
-        self.fail_after: int | None = None
-
-    def encode(self, texts: Sequence[str], kind: TextKind) -> np.ndarray:
-        if kind == "document":
-            if self.fail_after is not None and len(self.encoded) >= self.fail_after:
-                raise RuntimeError("the power went out")
-            self.encoded += texts
-        else:
-            self.queries += 1
-        rows = np.stack([sum(map(direction, text.split()), np.zeros(DIMENSIONS)) for text in texts])
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def direction(word: str) -> np.ndarray:
-    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
-    return np.random.default_rng(seed).normal(size=DIMENSIONS)
-
-
-def chunk(number: int, text: str, symbol: str | None = None) -> Chunk:
-    lines = text.count("\n") + 1
-    return Chunk(f"c{number}", text, f"f{number}.py", 1, lines, "python", symbol, "here", "MIT")
-
-
-WORDS = ["sort", "list", "merge", "open", "socket", "parse", "json", "read", "file", "write"]
-WORDS += ["queue", "stack", "heap"]
-
-
-def some_chunks(count: int = 40) -> list[Chunk]:
-    dice = random.Random(7)
-    return [
-        chunk(i, f"def thing{i}():\n    {' '.join(dice.choices(WORDS, k=8))} {i}")
-        for i in range(count)
-    ]
+from workbench.types import Chunk, Hit
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeEmbedder:
     """Register a fake embedder called ``fake`` and return it."""
-    embedder = FakeEmbedder()
-    monkeypatch.setattr(embedders, "_loaded", {"fake": embedder})
-    entries = {**embedders.EMBEDDERS._entries, "fake": Entry("fake", "none:none", "for tests")}
-    monkeypatch.setattr(embedders.EMBEDDERS, "_entries", entries)
-    return embedder
-
-
-def index_of(
-    chunks: Iterable[Chunk],
-    digest: str = "d1",
-    *,
-    corpus: str = "tiny",
-    embedder: str = "fake",
-    chunker: str = "lines/1",
-) -> Index:
-    return build_index(
-        corpus, lambda: chunks, embedder, corpus_digest=digest, chunker_fingerprint=chunker
-    )
-
-
-def ids(hits: Sequence[Hit]) -> list[str]:
-    return [hit.chunk.id for hit in hits]
+    return registered(monkeypatch)
 
 
 # --- words, queries, and what is indexed ------------------------------------------------
@@ -527,7 +468,7 @@ def test_a_second_process_is_told_who_builds_within_two_seconds(fake: FakeEmbedd
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import test_retrieval as t
+import fake_embedder as t
 from workbench.retrieval import embedders
 from workbench.registry import Entry
 
@@ -563,16 +504,6 @@ def test_a_dotenv_file_of_another_project_changes_nothing(
 
 
 # --- damage -----------------------------------------------------------------------------
-
-
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])

@@ -36,6 +36,7 @@ from workbench.retrieval.layout import (
     Place,
     corpus_folder,
     damaged_files,
+    is_as_written,
     snapshot,
     write_meta,
 )
@@ -187,14 +188,14 @@ def _up_to_date(place: Place, corpus_digest: str) -> Index | None:
 def _open(place: Place) -> Index | None:
     """Open the current build, or return None where it is damaged or there is none."""
     meta = place.current()
-    if meta is None:
+    if meta is None or not _fits(meta.info):
         return None
     build = place.path(meta)
     with _opening:
         index, seen = _opened.get(build, (None, None))
         if index is not None and seen == snapshot(build, meta):
             return index
-        if damaged_files(build, meta) or not _fits(meta.info):
+        if damaged_files(build, meta):
             return None
         index = Index(build, meta.info)
         if meta.info.server and not _is_served(index):
@@ -280,13 +281,9 @@ def _known_chunks(recipe: _Recipe, before: _Before | None) -> KnownChunks | None
     for meta, place in _builds(corpus_folder(recipe.corpus)):
         if (meta.info.chunker, meta.info.text_version) == (recipe.chunker, TEXT_VERSION):
             build = place.path(meta)
-            if not damaged_files(build, Meta(meta.build, meta.info, _only(meta, CHUNKS))):
+            if is_as_written(build, meta, CHUNKS):
                 return KnownChunks(build / CHUNKS)
     return None
-
-
-def _only(meta: Meta, name: str) -> dict[str, tuple[int, str]]:
-    return {name: meta.files[name]} if name in meta.files else {}
 
 
 def _write(build: Path, recipe: _Recipe, chunks: Source, before: _Before | None) -> IndexInfo:

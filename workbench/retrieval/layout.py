@@ -220,9 +220,18 @@ def damaged_files(build: Path, meta: Meta) -> list[str]:
     go of the interpreter.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        right = pool.map(lambda name: _is_as_written(build / name, *meta.files[name]), meta.files)
+        right = pool.map(lambda name: is_as_written(build, meta, name), meta.files)
         wrong = [name for name, good in zip(meta.files, right, strict=True) if not good]
     return wrong if read_meta(build / META) == meta else [*wrong, META]
+
+
+def is_as_written(build: Path, meta: Meta, name: str) -> bool:
+    """Say whether one file of a build is there, byte for byte."""
+    size, hash_ = meta.files[name]
+    try:
+        return (build / name).stat().st_size == size and sha256(build / name) == hash_
+    except OSError:
+        return False
 
 
 def snapshot(build: Path, meta: Meta) -> dict[str, tuple[int, int]]:
@@ -233,13 +242,6 @@ def snapshot(build: Path, meta: Meta) -> dict[str, tuple[int, int]]:
             state = (build / name).stat()
             found[name] = (state.st_size, state.st_mtime_ns)
     return found
-
-
-def _is_as_written(path: Path, size: int, hash_: str) -> bool:
-    try:
-        return path.stat().st_size == size and sha256(path) == hash_
-    except OSError:
-        return False
 
 
 def _digest(table: Mapping[str, object]) -> str:
