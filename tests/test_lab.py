@@ -733,6 +733,15 @@ def test_a_broken_arm_is_told_beside_the_others(monkeypatch: pytest.MonkeyPatch)
 def test_what_cannot_be_inspected_is_refused(query: str, depth: int, fake: FakeEmbedder) -> None:
     with pytest.raises(BadInput):
         inspect_query(whole_suite(), query, [], depth=depth)
+    with pytest.raises(UnknownName, match="Did you mean test"):
+        inspect_query(whole_suite(), "x", [], split="tset")
+
+
+def test_an_id_is_looked_up_in_its_split(fake: FakeEmbedder) -> None:
+    suite = whole_suite()
+    assert inspect_query(suite, "q40", []).query_id == "q40"
+    assert inspect_query(suite, "q40", [], split="dev").query_id == "q40"
+    assert inspect_query(suite, "q40", [], split="test").query_id is None
 
 
 def test_several_functions_of_a_file_are_told_apart(fake: FakeEmbedder) -> None:

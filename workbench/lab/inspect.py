@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workbench.corpus.windows import Lines
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput, UnknownName, WorkbenchError
 from workbench.lab.records import Arm, Found, Inspection
 from workbench.lab.searching import Indexes, Units
 from workbench.retrieval import load_embedder
-from workbench.retrieval.text import code_words, cut_query, indexed_text
+from workbench.retrieval.text import cut_query
 from workbench.suites.records import Query
 
 if TYPE_CHECKING:
@@ -39,18 +39,25 @@ class _Asked:
 
 
 def inspect_query(
-    suite: RetrievalSuite, query: str, arms: Iterable[Arm], *, depth: int = DEPTH
+    suite: RetrievalSuite,
+    query: str,
+    arms: Iterable[Arm],
+    *,
+    split: str | None = None,
+    depth: int = DEPTH,
 ) -> Inspection:
     """Search one query by every arm. ``query`` is the id of one in the suite, or a free text.
 
-    An arm that fails carries its error. ``study.arms_of`` makes the arms, and so does a report.
+    Ids are looked up in ``split``, or else in all, the split to report first. An arm that fails
+    carries its error. ``study.arms_of`` makes the arms, and so does a report.
 
     Raises:
+        UnknownName: the suite has no such split.
         BadInput: the query is empty, or the depth below 1.
     """
     if depth < 1:
         raise BadInput(f"The depth is {depth}.", "Read at least one hit.")
-    found = _query_of(suite, query)
+    found = _query_of(suite, query.strip(), split)
     asked = _Asked(found or Query("", cut_query(query), {}), Units(suite), found is not None)
     indexes = Indexes(suite)
     listed = tuple(arms)
@@ -63,11 +70,12 @@ def inspect_query(
     )
 
 
-def _query_of(suite: RetrievalSuite, wanted: str) -> Query | None:
-    """Return the query with that id, of the split to report where two have it."""
-    splits = sorted(suite.queries, key=lambda split: split != suite.default_split)
-    everything = (query for split in splits for query in suite.queries[split])
-    return next((query for query in everything if query.id == wanted.strip()), None)
+def _query_of(suite: RetrievalSuite, wanted: str, split: str | None) -> Query | None:
+    if split is not None and split not in suite.queries:
+        raise UnknownName(f"split of {suite.name}", split, suite.queries)
+    everywhere = sorted(suite.queries, key=lambda one: one != suite.default_split)
+    asked = (query for one in ([split] if split else everywhere) for query in suite.queries[one])
+    return next((query for query in asked if query.id == wanted), None)
 
 
 def _answers(suite: RetrievalSuite, query: Query) -> dict[str, str]:
@@ -122,33 +130,26 @@ def _right_chunk(asked: _Asked, index: Index) -> Chunk | None:
 
 
 def _bm25_summands(index: Index, query: str, wrong: Chunk, right: Chunk) -> Summands:
-    """Return BM25's summands: a sum over the query's words, so each word searched by itself."""
-    words = code_words(cut_query(query))
-    retriever = index.retriever("bm25")
-    summands = {}
-    for word in dict.fromkeys(words):
-        scores = {hit.chunk.id: hit.score for hit in retriever.search(word, len(index))}
-        times = words.count(word)
-        summands[word] = (
-            times * scores.get(wrong.id, 0.0),
-            times * scores.get(right.id, 0.0),
-        )
-    return summands
+    """Return BM25's own summands: its score is a sum over the query's words."""
+    of_wrong, of_right = index.explain(query, wrong.id), index.explain(query, right.id)
+    return {
+        word: (of_wrong.get(word, 0.0), of_right.get(word, 0.0))
+        for word in dict.fromkeys((*of_wrong, *of_right))
+    }
 
 
 def _dense_summands(index: Index, query: str, wrong: Chunk, right: Chunk) -> Summands:
     """Return how much each cosine falls when a word is left out; below 0 where it rises."""
-    embedder = load_embedder(index.info.embedder)
     words = cut_query(query).split()[:_WORDS]
     if len(words) < 2:
         return {}
     without = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
-    queries = embedder.encode([" ".join(words), *without], "query")
-    chunks = embedder.encode([indexed_text(wrong), indexed_text(right)], "document")
+    queries = load_embedder(index.info.embedder).encode([" ".join(words), *without], "query")
+    ids = index.ids()
+    chunks = index.vectors()[[ids.index(wrong.id), ids.index(right.id)]]
     cosines = queries @ chunks.T
-    falls = cosines[0] - cosines[1:]
     summands: dict[str, tuple[float, float]] = {}
-    for word, (of_wrong, of_right) in zip(words, falls, strict=True):
+    for word, (of_wrong, of_right) in zip(words, cosines[0] - cosines[1:], strict=True):
         before = summands.get(word, (0.0, 0.0))
         summands[word] = (before[0] + float(of_wrong), before[1] + float(of_right))
     return summands

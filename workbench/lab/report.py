@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from workbench.lab.figures import CostName
     from workbench.lab.records import ArmResult, Cost, Interval, Verdict
 
 # Column -> field of a cost, and the digits to show.
@@ -103,16 +104,16 @@ class RetrievalReport:
                 raise BadInput(f"{one.arm.name} was not measured: {one.error}")
         return compare(pair[0], pair[1], chosen)
 
-    def figure(self) -> go.Figure:
-        """Draw quality against cost.
+    def figure(self, cost: CostName = "query") -> go.Figure:
+        """Draw quality against cost: of a query, of the build, or of the vectors.
 
         Raises:
             MissingExtra: plotly is not installed.
-            BadInput: no arm was measured.
+            BadInput: no arm was measured, or none has this cost.
         """
         from workbench.lab.figures import quality_against_cost
 
-        return quality_against_cost(self.results, self.metric)
+        return quality_against_cost(self.results, self.metric, cost)
 
     def to_markdown(self) -> str:
         """Write table, verdicts and notes as Markdown."""
