@@ -226,9 +226,9 @@ class Remote:
                 size = _size(folder)
                 if progress is not None:
                     progress.update(max(0, size - progress.n))
+                self._check_bounds(size, most, output, errors, deadline)
                 if git.returncode is not None:
                     break
-                self._check_bounds(size, most, output, errors, deadline)
             if git.returncode != 0:
                 raise self._failure(_head(errors))
             return _head(output, MAX_REFS_BYTES)
