@@ -315,6 +315,34 @@ def test_a_crawl_that_nobody_waits_for_ends_within_two_seconds_whatever_hangs(
     assert len(crawl("mine", [ONE])) == 3
 
 
+def test_filtering_stops_once_nobody_waits_and_reads_no_pinned_source_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add(ONE)
+    event = threading.Event()
+    plain = FakeFilters.__call__
+
+    def filter_and_stop(self: FakeFilters, document: Document) -> Document:
+        event.set()
+        return plain(self, document)
+
+    monkeypatch.setattr(FakeFilters, "__call__", filter_and_stop)
+    with cancelled_by(event), pytest.raises(Cancelled, match="it goes on"):
+        crawl("mine", [ONE])
+    assert len(crawl("mine", [ONE])) == 3
+    assert world[ONE].read == 1
+
+
+def test_a_source_is_not_named_twice_in_an_error(world: World) -> None:
+    def fail(_: int) -> None:
+        raise BadInput("https://h/x has no such revision.", "Name another.")
+
+    world.add("git:https://h/x@main").before = fail
+    with pytest.raises(BadInput) as caught:
+        crawl("mine", ["git:https://h/x@main"])
+    assert str(caught.value) == "https://h/x has no such revision. Name another."
+
+
 # --- caps ------------------------------------------------------------------------------
 
 
@@ -510,10 +538,15 @@ def test_a_password_reaches_neither_store_nor_error_nor_repr(
 
     world.add("git:https://me:hunter2@h/y@main").before = fail
     shown = repr(parse_source(name)) + str(parse_source(name))
-    for wrong in (["git:https://me:hunter2@h/y@main"], ["https://me:hunter2@h/x"], []):
+    other = "git:https://me:hunter2@h/y@main"
+    mistakes = [("a", [other]), ("a", ["https://me:hunter2@h/x"]), (other, []), (other, [ONE])]
+    for called, sources in mistakes:
         with pytest.raises(WorkbenchError) as caught:
-            crawl("other" if wrong else name, wrong)
+            crawl(called, sources)
         shown += str(caught.value)
+    with pytest.raises(WorkbenchError) as caught:
+        open_corpus(other)
+    shown += str(caught.value)
     assert "hunter2" not in shown
     assert b"hunter2" not in everything(home)
     assert "hunter2" not in "".join(capsys.readouterr())

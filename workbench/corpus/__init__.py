@@ -1,5 +1,6 @@
 """Corpora: crawl code into documents, keep them on disk, cut them into chunks."""
 
+from workbench.corpus.caps import Caps
 from workbench.corpus.chunking import CHUNKERS, DEFAULT_CHUNKER, chunk_corpus, make_chunker
 from workbench.corpus.crawling import crawl
 from workbench.corpus.manifest import Manifest, list_manifests
@@ -10,6 +11,7 @@ __all__ = [
     "CHUNKERS",
     "CRAWLERS",
     "DEFAULT_CHUNKER",
+    "Caps",
     "Corpus",
     "Manifest",
     "Report",

@@ -14,7 +14,7 @@ from workbench.corpus.caps import Budget, Caps
 from workbench.corpus.entries import Skip
 from workbench.corpus.manifest import Manifest, find_manifest, list_manifests
 from workbench.corpus.parts import Part, read_sources, remove_parts, was_stopped
-from workbench.corpus.sources import Source, parse_source, redact
+from workbench.corpus.sources import Source, parse_source
 from workbench.corpus.store import Corpus, Recipe, check_name, read_corpus, tidy, write_corpus
 from workbench.errors import BadInput, UnknownName, WorkbenchError
 from workbench.locks import exclusive
@@ -68,8 +68,9 @@ def crawl(
         UnknownName: no manifest, corpus or filter is called so.
         BadInput: the name or a source cannot be used, or there is no code in the sources.
         InUse: another process is crawling the same corpus.
-        WorkbenchError: a source could not be read, the work was cancelled, the disk is full, or
-            the folder may not be written.
+        Cancelled: nobody waits for it any more.
+        WorkbenchError: a source could not be read, the disk is full, or the folder may not be
+            written.
     """
     name, recipe, asked = _resolve(name, sources, caps, without)
     folder = settings().corpora / name
@@ -188,7 +189,7 @@ def _resolve(
     manifest = find_manifest(name)
     if sources and manifest is not None:
         raise BadInput(
-            f"The name '{redact(name)}' belongs to the corpus {manifest.name} of the workbench.",
+            f"The name '{name}' belongs to the corpus {manifest.name} of the workbench.",
             "Choose another name for your own.",
         )
     if sources:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import platform
 import queue
+import re
 import shutil
 import threading
 import time
@@ -35,6 +36,7 @@ THREADS = 8
 PATIENCE_SECONDS = 1.0
 """So long a reader that is told to stop may take; then it is left to itself."""
 _POLL_SECONDS = 0.1
+_PLACE = re.compile(r"(?:(?!==)[^@#])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +273,9 @@ def _naming(source: Source) -> Iterator[None]:
         raise
     except WorkbenchError as error:
         cause, remedy = redact(error.cause), redact(error.remedy)
-        place = redact(source.argument) or source.kind
-        if place not in cause:
+        # Without the revision, and the folder or field: crawlers leave them out.
+        place = _PLACE.match(redact(source.argument))
+        if not place or place[0] not in cause:
             cause = f"The source {source} cannot be read: {cause}"
         if (cause, remedy) == (error.cause, error.remedy):
             raise

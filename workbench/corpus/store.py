@@ -23,6 +23,7 @@ from workbench import durable
 from workbench.corpus.caps import BEYOND, DEFAULT_CAPS, Caps
 from workbench.corpus.document_files import DocumentWriter, digest_of, read_documents
 from workbench.corpus.manifest import find_manifest, list_manifests
+from workbench.corpus.sources import redact
 from workbench.errors import BadInput, MissingCorpus
 from workbench.settings import settings
 from workbench.types import Document
@@ -209,7 +210,7 @@ def check_name(name: str) -> None:
     """
     if _NAME.fullmatch(name) is None or name.endswith("."):
         raise BadInput(
-            f"A corpus cannot be called '{name}'.",
+            f"A corpus cannot be called '{redact(name)}'.",
             "Use lower case letters, digits, '.', '_' and '-', a letter or digit first.",
         )
 
@@ -267,7 +268,7 @@ def write_corpus(
 def tidy(corpus: Corpus) -> None:
     """Remove what earlier crawls left beside a corpus. Call it under ``exclusive``."""
     keep = _documents_file(corpus.folder, corpus.digest)
-    for file in corpus.folder.glob("documents-*.jsonl"):
+    for file in (*corpus.folder.glob("documents-*.jsonl"), *corpus.folder.glob("*.part")):
         if file != keep:
             # A reader on Windows may hold the old file open; the next crawl removes it.
             with contextlib.suppress(PermissionError):
@@ -317,8 +318,8 @@ def _missing(name: str) -> MissingCorpus:
     elif near and near[0] not in crawled:
         remedy = f"Run: workbench crawl {near[0]}"
     else:
-        remedy = f"Run: workbench crawl {name} folder:PATH"
-    return MissingCorpus(f"No corpus is called '{name}'. {hint}", remedy)
+        remedy = f"Run: workbench crawl {redact(name)} folder:PATH"
+    return MissingCorpus(f"No corpus is called '{redact(name)}'. {hint}", remedy)
 
 
 def _damaged(name: str) -> MissingCorpus:
