@@ -312,7 +312,8 @@ def _stream(place: Place, revision: str | None, wanted: set[str]) -> Iterator[Ro
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
         # No such config or split, a script that would have to be run, or damaged files.
         raise BadInput(
-            f"The data set {place.repo} cannot be read: {_first_line(error)}", f"Write {_FORM}."
+            f"The data set {place.repo} cannot be read: {_first_line(error).rstrip('.')}.",
+            f"Write {_FORM}.",
         ) from error
 
 
