@@ -128,7 +128,7 @@ def canonical_name(name: str) -> str:
     # An id of the hub is owner/name: asking the hub for a misspelt name takes seconds.
     if not model or not takes or (takes == "ID_OR_FOLDER" and "/" not in model):
         known = [*(entry.name for entry in EMBEDDERS), *_ALIASES, *_registered]
-        raise UnknownName("embedder", name, known, _LIST)
+        raise UnknownName("embedder", name if provider in EMBEDDERS else provider, known, _LIST)
     return name
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from workbench.errors import MissingModel
 from workbench.settings import settings
+from workbench.types import TextKind
 from workbench.weights.hub import within_patience
 from workbench.weights.remote import Unavailable
 
 _REMEDY = "Check the name and the network, or use a packaged one: minilm, gte-small, static"
+
+# Prompts' names in sentence-transformers' files, by kind of text.
+_PROMPTS: dict[TextKind, tuple[str, ...]] = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),
+}
 
 State = tuple[tuple[str, int, int, int, int], ...]
 
@@ -58,6 +65,15 @@ def resolve(model: str) -> HubModel:
         ) from error
     commit = Path(config).parent.name  # the cache keeps each file under snapshots/<commit>/
     return HubModel(model, commit, f"{model}@{commit[:16]}")
+
+
+def own_prompt(prompts: Mapping[str, str | None], kind: TextKind) -> str | None:
+    """Return the prompt that a model's files give for a kind of text, None where there is none.
+
+    Since sentence-transformers 6 every model has an empty "document", before which its
+    ``encode_document`` does not see a "passage"; so the first that is not empty counts.
+    """
+    return next((prompts[name] for name in _PROMPTS[kind] if prompts.get(name)), None)
 
 
 def bring(model: HubModel, patterns: Sequence[str]) -> Path:

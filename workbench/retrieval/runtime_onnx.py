@@ -13,6 +13,7 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from workbench.errors import BadInput, MissingModel
+from workbench.retrieval.hub_models import own_prompt
 from workbench.retrieval.unit import unit_rows
 from workbench.settings import settings
 
@@ -30,8 +31,6 @@ _FILES = ("onnx/model.onnx", "model.onnx")
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _TOKEN_VECTORS = ("last_hidden_state", "token_embeddings")
 _POOLED = "sentence_embedding"
-# Prompts' names in sentence-transformers' files, by kind, the first that is there.
-_PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 _POOLING = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
 _WORDS = {word: mode for mode, word in _POOLING.items()}
 _NO_LIMIT = 1_000_000
@@ -44,7 +43,7 @@ class _Recipe:
     pooling: str
     longest: int
     padding: int
-    prompts: dict[str, str]
+    prompts: dict[TextKind, str]
 
 
 def open_model(
@@ -89,7 +88,7 @@ def open_model(
     tokenizer.enable_truncation(recipe.longest)
 
     def encode(texts: Sequence[str], kind: TextKind) -> Vectors:
-        prompt = recipe.prompts.get(kind, "")
+        prompt = recipe.prompts[kind]
         tokens = tokenizer.encode_batch([prompt + text for text in texts])
         longest_first = np.argsort([-len(one.ids) for one in tokens], kind="stable")
         pooled: list[Vectors] = []
@@ -151,10 +150,10 @@ def _recipe(folder: Path, longest: int | None, given: Mapping[TextKind, str]) ->
     limit = longest or _read(folder / "sentence_bert_config.json", {}).get("max_seq_length")
     tokens = _read(folder / "tokenizer_config.json", {}).get("model_max_length") or _NO_LIMIT
     most = min(tokens, config.get("max_position_embeddings") or _NO_LIMIT)
-    prompts: dict[str, str] = {}
-    for kind, names in _PROMPTS.items():
-        prompts[kind] = next((own[name] for name in names if own.get(name)), "")
-    prompts.update(given)
+    kinds: tuple[TextKind, ...] = ("query", "document")
+    prompts = {
+        kind: given[kind] if kind in given else own_prompt(own, kind) or "" for kind in kinds
+    }
     return _Recipe(
         _pooling(folder),
         limit or (most if most < _NO_LIMIT else _LONGEST),

@@ -13,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from workbench.errors import MissingModel
+from workbench.retrieval.hub_models import own_prompt
 from workbench.retrieval.unit import unit_rows
 from workbench.settings import settings
 
@@ -61,14 +62,16 @@ def open_model(
         ) from error
     longest = model.max_seq_length or 512
     budget = _BUDGET.get(model.device.type, _BUDGET["cpu"])
+    given = prompts or {}
 
     def encode(texts: Sequence[str], kind: TextKind) -> Vectors:
         method = model.encode_query if kind == "query" else model.encode_document
+        prompt = given[kind] if kind in given else own_prompt(model.prompts, kind)
         rows: Vectors | None = None
         for batch in batches([len(text) for text in texts], longest, budget):
             found = method(
                 [texts[i] for i in batch],
-                prompt=(prompts or {}).get(kind),
+                prompt=prompt,
                 batch_size=len(batch),
                 show_progress_bar=False,
                 convert_to_tensor=True,
