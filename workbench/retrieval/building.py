@@ -352,7 +352,7 @@ def _write_view(
 ) -> int:
     """Write the vectors into Chroma and check them there; return the changes to its graph.
 
-    A change that does not stand the check is made again as a whole.
+    Where a change fails, or does not stand the check, all is written anew.
 
     Raises:
         WorkbenchError: Chroma does not find all vectors in a collection that was built whole.
@@ -360,10 +360,10 @@ def _write_view(
     store = vector_store(server)
     change = _change(before, ids, vectors) if before and server is None else None
     while True:
-        store.write(build, ids, vectors, change)
-        point("index.vectors")
-        clock.stop("vectors")
         try:
+            store.write(build, ids, vectors, change)
+            point("index.vectors")
+            clock.stop("vectors")
             store.verify(build, ids, vectors)
         except WorkbenchError:
             if change is None:

@@ -29,11 +29,19 @@ _LOOKED_AT = 16
 
 
 class ChromaServer:
-    """Collections in a server, one to a build and called after it."""
+    """Collections in a server, one to a build and called after it.
 
-    def __init__(self) -> None:
+    Raises:
+        WorkbenchError: the server called ``label`` is not the one that is set now.
+    """
+
+    def __init__(self, label: str) -> None:
         url = server_url()
-        assert url is not None, "a server is only asked for where one is set"
+        if url is None or str(url) != label:
+            raise WorkbenchError(
+                f"The vectors of this index are in the Chroma server {label}.",
+                f"Set WORKBENCH_CHROMA_URL={label}, or open the index again.",
+            )
         self._url = url
 
     def write(

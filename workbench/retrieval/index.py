@@ -52,8 +52,10 @@ def vector_store(server: str | None) -> VectorStore:
 
     Raises:
         MissingExtra: Chroma is not installed.
+        WorkbenchError: that server is not the one that is set now.
     """
-    return cast("VectorStore", VIEWS.load("chroma server" if server else CHROMA)())
+    made = VIEWS.load("chroma server")(server) if server else VIEWS.load(CHROMA)()
+    return cast("VectorStore", made)
 
 
 class VectorStore(Protocol):

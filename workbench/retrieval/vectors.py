@@ -8,6 +8,7 @@ written. Querying loads no embedding function and no pickle: Chroma gets vectors
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from workbench.types import Vectors
 
 _COLLECTION = "chunks"
+# What Chroma writes where a collection has no embedding function.
+_NO_FUNCTION = ("legacy", "unknown")
 _DATABASE = "chroma.sqlite3"
 
 # With 16 neighbours and ef_search 200, the nearest chunk was missed for 2 to 6 of 1,000 CoSQA
@@ -124,11 +127,12 @@ class EmbeddedChroma:
                 f"The vectors of this index are damaged: {error}.",
                 "Open the index again: what is damaged is mended then.",
             ) from error
-        client = _client(copy / CHROMA)
-        view = ChromaView(client.get_collection(_COLLECTION, embedding_function=None))
-        # The graph lies in memory; an index that nobody holds any more gives it back.
-        weakref.finalize(view, _let_go, client, copy).atexit = False
-        view.warm_up()
+        with reading():
+            client = _client(copy / CHROMA)
+            view = ChromaView(client.get_collection(_COLLECTION, embedding_function=None))
+            # The graph lies in memory; an index that nobody holds any more gives it back.
+            weakref.finalize(view, _let_go, client, copy).atexit = False
+            view.warm_up()
         return view
 
     def holds(self, build: Path, ids: Sequence[str], vectors: Vectors) -> bool:
@@ -162,23 +166,38 @@ class ChromaView:
         Raises:
             WorkbenchError: Chroma, or its server, cannot answer.
         """
-        try:
+        with reading():
             found = self._collection.query(
                 query_embeddings=vector[None, :],
                 n_results=min(k, self._count),
                 include=["distances"],
             )
-        except (ChromaError, OSError, HTTPError) as error:
-            raise WorkbenchError(
-                f"The vectors of this index cannot be read: {error}.",
-                "Open the index again: what is damaged is mended then.",
-            ) from error
         distances = found["distances"]
         assert distances is not None, "distances were asked for"
         return [
             (id_, 1.0 - distance)
             for id_, distance in zip(found["ids"][0], distances[0], strict=True)
         ]
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what Chroma raises, a panic of its native code included, to one clear line."""
+    try:
+        yield
+    except (ChromaError, HTTPError, OSError) as error:
+        raise _unreadable(error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # which pyo3 does not export
+            raise
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: BaseException) -> WorkbenchError:
+    return WorkbenchError(
+        f"The vectors of this index cannot be read: {error}.",
+        "Open the index again: what is damaged is mended then.",
+    )
 
 
 def _apply(folder: Path, change: Change, ids: Sequence[str], vectors: Vectors) -> None:
@@ -331,7 +350,40 @@ def _shrink(database_file: Path) -> None:
         database.execute("VACUUM")
 
 
+def _refuse_strangers(database_file: Path) -> None:
+    """Look into a database for embedding functions, which Chroma would make where it meets them.
+
+    We never name one. Chroma 1.5.9 makes what a collection names when its settings are changed
+    or vectors are added, though not when it is only queried.
+
+    Raises:
+        WorkbenchError: there is one.
+    """
+    uri = f"{database_file.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as database:
+        rows = database.execute("SELECT config_json_str, schema_str FROM collections").fetchall()
+    for text in (text for row in rows for text in row if text):
+        if any(kind not in _NO_FUNCTION for kind in _functions(json.loads(text))):
+            raise WorkbenchError(
+                "The vectors of this index name an embedding function, which we never do:"
+                " somebody else wrote them.",
+                "Remove the index's folder, and index the corpus again.",
+            )
+
+
+def _functions(node: object) -> Iterator[object]:
+    """Yield the type of each embedding function that a collection's settings name."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and node.get("embedding_function") is not None:
+        function = node["embedding_function"]
+        yield function.get("type") if isinstance(function, dict) else function
+    for child in children:
+        yield from _functions(child)
+
+
 def _client(folder: Path) -> Client:
+    if (folder / _DATABASE).exists():
+        _refuse_strangers(folder / _DATABASE)
     with _opening:
         return cast("Client", chromadb.PersistentClient(str(folder), settings=plain_settings()))
 
