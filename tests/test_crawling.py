@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench import durable
 from workbench.cancel import cancelled, cancelled_by
@@ -522,6 +524,14 @@ def test_a_corpus_is_crawled_again_from_the_very_sources_it_was_asked_for(
 )
 def test_what_is_shown_of_a_source_holds_no_password(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+# A slash parts the host from the path, so that a password must write it %2F.
+@given(st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters="/"), min_size=1))
+def test_no_password_survives_whatever_its_characters(password: str) -> None:
+    assert redact(f"git:https://me:{password}@h/x@main") == "git:https://h/x@main"
+    assert redact(f"no https://{password}@h/x.") == "no https://h/x."
+    assert redact(f"git:ssh://me:{password}@h/x") == "git:ssh://h/x"
 
 
 def test_a_password_reaches_neither_store_nor_error_nor_repr(

@@ -255,9 +255,9 @@ def _load(path: Path) -> Part | None:
     """Return the finished part that is described at ``path``, if its documents are whole."""
     try:
         part = Part(**json.loads(path.read_bytes()))
+        return part if digest_of(path.with_name(part.file)) == part.digest else None
     except (OSError, ValueError, TypeError):
         return None
-    return part if digest_of(path.with_name(part.file)) == part.digest else None
 
 
 @contextlib.contextmanager
