@@ -528,7 +528,8 @@ def spying_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     program.write_text(
         f'#!/bin/sh\necho "ARGS $*" >> {note}\nprintf "protocol=https\\nhost=host.invalid\\n\\n" '
         f"| {real} credential fill >> {note}\n"
-        f'printf "protocol=https\\nhost=other.invalid\\n\\n" | {real} credential fill >> {note} 2>&1\n'
+        f'printf "protocol=https\\nhost=other.invalid\\n\\n" '
+        f"| {real} credential fill >> {note} 2>&1\n"
         f'echo "fatal: Authentication failed for https://u:{SECRET}@host.invalid/a {SECRET}" >&2\n'
         "exit 128\n"
     )

@@ -24,7 +24,7 @@ MAX_DEPTH = 200
 """Deepest nesting. Cells lie 4 deep; the JSON of a plot in an output adds 10 or so."""
 
 # Possessive, so that a string of megabytes leaves no trail to go back on; an open one ends all.
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
 # The magics whose cell is Python all the same; what the others hold is another language, or a file.
@@ -44,7 +44,7 @@ _CELL_MAGIC = re.compile(r"\s*%%(?P<name>\w*)")
 # Strings and comments of Python, so that a line of a text is not taken for a magic.
 _TEXTS = re.compile(
     r"""(?P<long> (?P<quote> \"{3} | '{3} )
-          (?: [^\\"']++ | \\. | (?! (?P=quote) ) . )*+ (?: (?P=quote) | \Z ) )
+          (?: [^\\"']++ | \\.? | (?! (?P=quote) ) . )*+ (?: (?P=quote) | \Z ) )
       | " (?: [^"\\\n]++ | \\. )*+ "? | ' (?: [^'\\\n]++ | \\. )*+ '? | \#[^\n]*""",
     re.DOTALL | re.VERBOSE,
 )
