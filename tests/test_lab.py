@@ -36,7 +36,7 @@ from workbench.lab.study import arms_of, study
 from workbench.lab.verdicts import compare, verdicts
 from workbench.metrics.ranking import METRICS, score_rankings
 from workbench.registry import Entry
-from workbench.retrieval import embedders
+from workbench.retrieval import embedders, rerank
 from workbench.retrieval.lexical import K1, B
 from workbench.retrieval.text import code_words, indexed_text
 from workbench.settings import settings
@@ -367,6 +367,22 @@ def test_words_are_measured_while_any_embedder_works(monkeypatch: pytest.MonkeyP
     register(monkeypatch, broken=broken, static=FakeEmbedder())
     (one,) = last(study(whole_suite(), ["broken"], retrievers=["bm25"])).results
     assert one.error is None
+
+
+def test_a_reranker_orders_the_hits_of_another_retriever(
+    fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(query: str, texts: Sequence[str]) -> np.ndarray:
+        return np.array([len(set(code_words(query)) & set(code_words(text))) for text in texts])
+
+    monkeypatch.setitem(rerank._loaded, "cross-encoder/words", judge)
+    ways = ["dense", "dense+cross-encoder/words"]
+    report = last(study(whole_suite(), ["fake"], retrievers=ways))
+    plain, reranked = report.results
+    assert reranked.arm.name == "fake dense+cross-encoder/words" and reranked.error is None
+    assert reranked.means["MRR@10"].mean > plain.means["MRR@10"].mean
+    found = inspect_query(whole_suite(), "q1", [reranked.arm]).found[0]
+    assert found.rank == 1
 
 
 def test_costs_say_what_was_built_and_leave_out_what_was_cached(fake: FakeEmbedder) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from workbench.types import Hit
@@ -46,8 +47,9 @@ class Interval:
 class Cost:
     """What an arm costs.
 
-    ``build_seconds`` is chunking, embedding and writing with nothing in the cache (None where the
-    vectors were cached: such a time says nothing); ``texts_per_second`` that of embedding alone.
+    ``build_seconds`` is chunking, embedding and writing (None where the build found more than one
+    vector in twenty in the cache: such a time says nothing); ``texts_per_second`` is the rate of
+    embedding alone (None where more than half of the vectors were cached).
     ``vector_megabytes`` is chunks x dimensions x 4 bytes / 1e6, 0 for bm25, whose
     ``build_seconds`` are those of chunking and counting words. Query times are milliseconds of a
     search for ten hits, one query at a time, the embedding of the query included.
@@ -132,6 +134,11 @@ class Inspection:
     answers: Mapping[str, str]
     found: tuple[Found, ...]
 
+    def _repr_html_(self) -> str:
+        from workbench.lab.show import inspection_html
+
+        return inspection_html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class CorpusMap:
@@ -147,3 +154,17 @@ class CorpusMap:
     labels: tuple[str, ...] = field(repr=False)
     groups: tuple[str, ...] = field(repr=False)
     explained: float | None = None
+
+    def figure(self) -> go.Figure:
+        """Draw it.
+
+        Raises:
+            MissingExtra: plotly is not installed.
+        """
+        from workbench.lab.figures import map_figure
+
+        return map_figure(self)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Show itself in a notebook as a picture that says more when it is pointed at."""
+        return self.figure()._repr_mimebundle_(**options)

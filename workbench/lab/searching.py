@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from workbench.corpus import DEFAULT_CHUNKER, make_chunker
 from workbench.progress import bar
 from workbench.retrieval import DEFAULT_EMBEDDER, Index, build_index, list_indexes
+from workbench.retrieval.rerank import SEPARATOR, Reranked, load_reranker
 from workbench.types import Chunk, Hit
 
 if TYPE_CHECKING:
     from workbench.lab.records import Arm
     from workbench.suites.records import Query, RetrievalSuite
-    from workbench.types import Chunker, Document
+    from workbench.types import Chunker, Document, Retriever
 
 WHOLE = "whole"
 """The chunker that does not cut."""
-_SEPARATOR = "#"
+_NUMBER = "#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,18 @@ class Indexes:
             raise
 
 
+def retriever_of(index: Index, name: str) -> Retriever:
+    """Return what searches an index by a retriever's name, reranked where it says so.
+
+    Raises:
+        UnknownName: no retriever or reranker is called so.
+        MissingModel: the weights of one are not to be had.
+    """
+    first, plus, second = name.partition(SEPARATOR)
+    found = index.retriever(first)
+    return Reranked(found, load_reranker(second)) if plus else found
+
+
 def chunker_fingerprint(suite: RetrievalSuite, chunker: Chunker) -> str:
     """Identify how a suite is cut, and whether its paths are indexed."""
     return f"{chunker.fingerprint}|no paths" if suite.paths_are_ids else chunker.fingerprint
@@ -140,7 +153,7 @@ def suite_chunks(suite: RetrievalSuite, chunker: Chunker) -> Iterator[Chunk]:
     for document in bar(suite.documents, desc=f"Chunking {suite.name}", unit=" documents"):
         for number, chunk in enumerate(chunker.chunk(document)):
             if suite.paths_are_ids:
-                yield replace(chunk, id=f"{chunk.path}{_SEPARATOR}{number}", path="")
+                yield replace(chunk, id=f"{chunk.path}{_NUMBER}{number}", path="")
             else:
                 yield chunk
 
@@ -180,7 +193,7 @@ class Units:
     def located(self, chunk: Chunk) -> Chunk:
         """Return a chunk of the index with the path of its document."""
         if self._paths_are_ids:
-            return replace(chunk, path=chunk.id.rpartition(_SEPARATOR)[0])
+            return replace(chunk, path=chunk.id.rpartition(_NUMBER)[0])
         return chunk
 
     def is_right(self, chunk: Chunk, query: Query) -> bool:
