@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
-from packaging.metadata import parse_email
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
+from unearth.fetchers import PyPIClient
 
 from workbench.cancel import cancelled
 from workbench.corpus.archives import LeftOut, Member, members
@@ -26,10 +29,10 @@ from workbench.locks import exclusive
 from workbench.progress import bar
 from workbench.settings import settings
 from workbench.types import Document
-from workbench.weights import index
 from workbench.weights.archives import sha256_of
 from workbench.weights.download import download, forget, keeps_promise
-from workbench.weights.index import Offer
+from workbench.weights.index import Offer, PipSettings, open_client, pip_settings
+from workbench.weights.index import offers as offers_of
 from workbench.weights.remote import Advance, Local, Remote, Unavailable
 
 MAX_ARGUMENT = 200
@@ -64,7 +67,6 @@ _CLASSIFIERS = {
     "zlib/libpng License": "Zlib",
     "Zope Public License": "ZPL-2.1",
 }
-_CLASSIFIER = "License :: "
 
 
 class SourceDistribution:
@@ -86,7 +88,8 @@ class SourceDistribution:
         self._caps = caps
         self._offers: list[Offer] | None = None
         if pinned is None:
-            self._offers = find_sources(self._name)
+            with _open_index(self._name) as configured:
+                self._offers = find_sources(configured, self._name)
             pinned = Version(self._offers[0].version)
         self._version = pinned
         self.source = f"pypi:{self._name}"
@@ -127,10 +130,11 @@ class SourceDistribution:
         folder = settings().home / "downloads" / "pypi" / label
         if (kept := _kept(folder)) is not None:
             return kept
-        offers = self._offers or find_sources(self._name, self._version)
         try:
-            with exclusive(folder, f"{label} is being downloaded", wait=WAIT_SECONDS):
-                return _kept(folder) or _bring(label, offers, folder, self._caps)
+            with _open_index(f"{self._name}=={self._version}") as configured:
+                offers = self._offers or find_sources(configured, self._name, self._version)
+                with exclusive(folder, f"{label} is being downloaded", wait=WAIT_SECONDS):
+                    return _kept(folder) or _bring(configured, label, offers, folder, self._caps)
         except OSError as error:
             raise WorkbenchError(
                 f"{label} cannot be kept: {error.strerror or error}.",
@@ -158,7 +162,28 @@ def parse_argument(argument: str) -> tuple[str, Version | None]:
         ) from None
 
 
-def find_sources(name: str, version: Version | None = None) -> list[Offer]:
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What pip is configured with, and a client that may ask there."""
+
+    pip: PipSettings
+    client: PyPIClient
+
+
+@contextlib.contextmanager
+def _open_index(requirement: str) -> Iterator[Index]:
+    if settings().offline:
+        where = "" if "==" in requirement else ", or name a version that is (pypi:NAME==VERSION)"
+        raise WorkbenchError(
+            f"The source distribution of {requirement} is not here, and WORKBENCH_OFFLINE is set.",
+            f"Unset it{where}.",
+        )
+    pip = pip_settings()
+    with open_client(pip, sign_in=True) as client:
+        yield Index(pip, client)
+
+
+def find_sources(configured: Index, name: str, version: Version | None = None) -> list[Offer]:
     """Return where the source distribution of ``version`` is, or of the newest one that has any.
 
     A pre-release counts as new only where there is nothing else, and what was yanked only where
@@ -169,7 +194,10 @@ def find_sources(name: str, version: Version | None = None) -> list[Offer]:
         WorkbenchError: no index can be asked.
     """
     requirement = name if version is None else f"{name}=={version}"
-    found = _ask(requirement)
+    try:
+        found = offers_of(configured.client, configured.pip, requirement)
+    except Unavailable as error:
+        raise _not_to_be_had(requirement, str(error)) from error
     if not found:
         raise BadInput(
             f"{requirement} is not on the package index.", f"Look at: pip index versions {name}"
@@ -187,22 +215,6 @@ def find_sources(name: str, version: Version | None = None) -> list[Offer]:
         (offer for offer in sources if _age(offer) == best),
         key=lambda offer: (isinstance(offer.place, Remote), SUFFIXES.index(_suffix(offer.file))),
     )
-
-
-def _ask(requirement: str) -> list[Offer]:
-    """Return all that the configured indexes offer of ``requirement``."""
-    if settings().offline:
-        where = "" if "==" in requirement else ", or name a version that is (pypi:NAME==VERSION)"
-        raise WorkbenchError(
-            f"The source distribution of {requirement} is not here, and WORKBENCH_OFFLINE is set.",
-            f"Unset it{where}.",
-        )
-    pip = index.pip_settings()
-    try:
-        with index.open_client(pip, sign_in=True) as client:
-            return index.offers(client, pip, requirement)
-    except Unavailable as error:
-        raise _not_to_be_had(requirement, str(error)) from error
 
 
 def _age(offer: Offer) -> tuple[bool, Version]:
@@ -230,7 +242,7 @@ def _kept(folder: Path) -> Path | None:
     return None
 
 
-def _bring(label: str, offers: list[Offer], folder: Path, caps: Caps) -> Path:
+def _bring(configured: Index, label: str, offers: list[Offer], folder: Path, caps: Caps) -> Path:
     """Download the first of the offers that is to be had, and note its SHA-256."""
     refused: list[Unavailable | WrongHash] = []
     for offer in offers:
@@ -238,7 +250,7 @@ def _bring(label: str, offers: list[Offer], folder: Path, caps: Caps) -> Path:
         target.unlink(missing_ok=True)  # it is damaged, or its digest would be there
         try:
             with bar(desc=label, unit="B") as shown:
-                _copy(offer.place, target, _capped(label, caps, shown.update))
+                _copy(configured.client, offer.place, target, _capped(label, caps, shown.update))
         except (Unavailable, WrongHash) as error:
             refused.append(error)
             continue
@@ -257,12 +269,11 @@ def _bring(label: str, offers: list[Offer], folder: Path, caps: Caps) -> Path:
     raise _not_to_be_had(label, str(refused[0]))
 
 
-def _copy(place: Local | Remote, target: Path, advance: Advance) -> None:
+def _copy(client: PyPIClient, place: Local | Remote, target: Path, advance: Advance) -> None:
     """Bring an archive to ``target``; what a break leaves of a download is used the next time."""
     if isinstance(place, Remote):
         remote = Remote(place.url, target.name, place.hashes)
-        with index.open_client(index.pip_settings(), sign_in=True) as client:
-            download(client, remote, target.parent, advance)
+        download(client, remote, target.parent, advance)
         return
     advance(place.path.stat().st_size)
     part = target.with_name(f"{target.name}.part")
@@ -347,15 +358,17 @@ def declared_licence(metadata: bytes) -> str | None:
     ``License-Expression`` (PEP 639) counts first, then the classifiers, where they name one
     licence, then ``License``, where it is an SPDX expression or a licence's text.
     """
-    raw, _ = parse_email(metadata)
-    if expression := canonical_licence(raw.get("license_expression", "").strip()):
+    # packaging.metadata.parse_email takes the square of the number of fields: minutes for a hostile
+    # megabyte.
+    fields = HeaderParser().parsestr(metadata.decode(errors="replace"))
+    if expression := canonical_licence(fields.get("License-Expression", "").strip()):
         return expression
     named = [
-        classifier.rpartition(" :: ")[2]
-        for classifier in raw.get("classifiers", [])
-        if classifier.startswith(_CLASSIFIER) and classifier != "License :: OSI Approved"
+        classifier.rpartition(" :: ")[2].strip()
+        for classifier in fields.get_all("Classifier", [])
+        if classifier.startswith("License :: ") and classifier != "License :: OSI Approved"
     ]
     if len(named) == 1 and named[0] in _CLASSIFIERS:
         return _CLASSIFIERS[named[0]]
-    text = raw.get("license", "").strip()
+    text = fields.get("License", "").strip()
     return canonical_licence(text) or identify_licence(text)
