@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 
 REDACTED = "secret redacted"
 
-PIECE, OVERLAP = 1500, 300
+PASSWORD = "Secret Keyword"
+"""What detect-secrets calls a value that only its name gives away."""
+ROUNDS = 5
+
+PIECE = 1500
 """Lines are searched in pieces of so many characters: some patterns take quadratic time."""
+PASSWORD_PIECE = 500
+"""The same for passwords, whose patterns take cubic time; none stands so far from its name."""
+OVERLAP = 0.2
+"""Share of a piece that is in the next one, too."""
 
 _KEY_WORDS = ("api", "key", "pw", "pass", "token")
 # Detectors, each with what any match of it holds on the line where it begins; in lower case where
@@ -102,17 +110,27 @@ class Secrets(Filter):
     def check(self, document: Document) -> Document:
         """Return the document without its secrets; nothing is left out."""
         text = document.text
-        found = _merge((*find_tokens(text), *find_private_keys(text), *self._passwords(document)))
-        if not found:
+        # One secret may hide another from a greedy pattern, so look again; but not without end.
+        for _ in range(ROUNDS):
+            found = _merge(
+                (
+                    *find_tokens(text),
+                    *find_private_keys(text),
+                    *self._passwords(document.path, text),
+                )
+            )
+            if not found:
+                break
+            self.noted[REDACTED] += len(found)
+            for secret in reversed(found):
+                text = f"{text[: secret.start]}<redacted: {secret.kind}>{text[secret.end :]}"
+        if text is document.text:
             return document
-        self.noted[REDACTED] += len(found)
-        for secret in reversed(found):
-            text = f"{text[: secret.start]}<redacted: {secret.kind}>{text[secret.end :]}"
         return replace(document, text=text, sha256=hashlib.sha256(text.encode()).hexdigest())
 
-    def _passwords(self, document: Document) -> Iterator[Secret]:
-        for secret in find_passwords(document.path, document.text):
-            if self._looks_random(document.text[secret.start : secret.end]):
+    def _passwords(self, path: str, text: str) -> Iterator[Secret]:
+        for secret in find_passwords(path, text):
+            if self._looks_random(text[secret.start : secret.end]):
                 yield secret
 
     def _looks_random(self, value: str) -> bool:
@@ -176,7 +194,7 @@ def find_passwords(path: str, text: str) -> Iterator[Secret]:
             for found in pattern.finditer(piece):
                 start, end = found.span(group)
                 if not _is_placeholder(piece[start:end], piece):
-                    yield Secret(offset + start, offset + end, "Secret Keyword")
+                    yield Secret(offset + start, offset + end, PASSWORD)
 
 
 def _matches(name: str, detector: RegexBasedDetector, piece: str) -> Iterator[tuple[int, int]]:
@@ -214,12 +232,13 @@ def _is_placeholder(value: str, line: str) -> bool:
 
 
 def _merge(secrets: Iterable[Secret]) -> list[Secret]:
-    """Return secrets in order, those that overlap as one."""
+    """Return secrets in order, those that overlap as one; the form says more than the name."""
     merged: list[Secret] = []
     for secret in sorted(secrets):
         if merged and secret.start < merged[-1].end:
             last = merged.pop()
-            secret = Secret(last.start, max(last.end, secret.end), last.kind)
+            kind = last.kind if last.kind != PASSWORD else secret.kind
+            secret = Secret(last.start, max(last.end, secret.end), kind)
         merged.append(secret)
     return merged
 
@@ -233,12 +252,13 @@ def _has_long_line(text: str) -> bool:
     return max(map(len, text.split("\n"))) > PIECE
 
 
-def _pieces(text: str) -> Iterator[tuple[int, str]]:
+def _pieces(text: str, length: int = PIECE) -> Iterator[tuple[int, str]]:
     """Yield each line with its offset; a long one in pieces that overlap."""
     offset = 0
     for line in text.split("\n"):
-        for start in range(0, max(len(line) - OVERLAP, 1), PIECE - OVERLAP):
-            yield offset + start, line[start : start + PIECE]
+        step = int(length * (1 - OVERLAP))
+        for start in range(0, max(len(line) - length + step, 1), step):
+            yield offset + start, line[start : start + length]
         offset += len(line) + 1
 
 
@@ -252,7 +272,7 @@ def _lines_with(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, str]
         start = text.rfind("\n", 0, found.start()) + 1
         end = text.find("\n", found.start())
         end = len(text) if end < 0 else end
-        for offset, piece in _pieces(text[start:end]):
+        for offset, piece in _pieces(text[start:end], PASSWORD_PIECE):
             yield start + offset, piece
 
 

@@ -40,7 +40,7 @@ class Size(Filter):
         """Return the document, or skip it as "minified" or "not text"."""
         text = document.text
         if PurePosixPath(document.path).suffix.lower() not in _PROSE:
-            lines = text.splitlines()
+            lines = text.splitlines() or [text]
             if len(text) > self.mean * len(lines) or max(map(len, lines)) > self.longest:
                 raise Skip(MINIFIED)
         data = np.frombuffer(text.encode(), np.uint8)
