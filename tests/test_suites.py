@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -224,10 +225,16 @@ def test_a_data_set_that_cannot_be_had_is_one_line(hub_cache: None) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_offline_the_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_OFFLINE", "1")
+    with pytest.raises(WorkbenchError, match="WORKBENCH_OFFLINE is set"):
+        load_suite("beir:hf:someone/something")
+
+
 def test_reading_the_hub_without_datasets_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtra, match=r"code-workbench\[data\]"):
         load_suite("beir:hf:someone/something")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from workbench.corpus.entries import make_document
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
 from workbench.languages import find_language
 from workbench.progress import bar
+from workbench.settings import settings
 from workbench.suites.records import Query, RetrievalSuite, Unit, suite_digest
 from workbench.types import Document
 
@@ -37,7 +38,7 @@ def load(argument: str) -> RetrievalSuite:
     Raises:
         BadInput: a file is missing or malformed; one line says which, and where.
         MissingExtra: datasets is not installed, which reads the hub.
-        WorkbenchError: the hub does not hand it out.
+        WorkbenchError: the hub does not hand it out, or must not be asked.
     """
     if argument.startswith(_HUB):
         return _from_hub(argument.removeprefix(_HUB))
@@ -97,18 +98,26 @@ def _judgements(path: Path) -> Iterator[tuple[str, Row]]:
 
 def _from_hub(argument: str) -> RetrievalSuite:
     name, _, revision = argument.partition("@")
+    if settings().offline and not Path(name).is_dir():
+        raise WorkbenchError(
+            f"The data set {name} is on the hub, and WORKBENCH_OFFLINE is set.",
+            "Unset it, or name a folder in BEIR's form.",
+        )
     try:
         datasets = importlib.import_module("datasets")
     except ModuleNotFoundError as error:
         raise MissingExtra("Reading a data set of the hub", "data") from error
     options = {"revision": revision} if revision else {}
 
-    def read(config: str, data_set: str = name) -> dict[str, Iterable[Row]]:
-        found: dict[str, Iterable[Row]] = datasets.load_dataset(data_set, config, **options)
+    def read(config: str) -> dict[str, Iterable[Row]]:
+        found: dict[str, Iterable[Row]] = datasets.load_dataset(name, config, **options)
         return found
 
     try:
-        splits = _hub_judgements(datasets, name, read, options)
+        configs = datasets.get_dataset_config_names(name, **options)
+        judging = next((config for config in _JUDGEMENTS if config in configs), None)
+        # A revision pins one data set, not its neighbour.
+        splits = read(judging) if judging else datasets.load_dataset(f"{name}-qrels")
         corpus, queries = read("corpus"), read("queries")
     except Exception as error:  # datasets, huggingface_hub and HTTP raise kinds of their own
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -123,22 +132,6 @@ def _from_hub(argument: str) -> RetrievalSuite:
         {split: _rows(f"qrels {split}", {split: rows}) for split, rows in splits.items()},
         note=f"The data set {argument} of the Hugging Face hub, in BEIR's form.",
     )
-
-
-def _hub_judgements(
-    datasets: Any,
-    name: str,
-    read: Callable[..., dict[str, Iterable[Row]]],
-    options: Mapping[str, str],
-) -> dict[str, Iterable[Row]]:
-    """Return the judgements by split, from wherever this data set keeps them."""
-    configs = datasets.get_dataset_config_names(name, **options)
-    for config in _JUDGEMENTS:
-        if config in configs:
-            return read(config)
-    # A revision pins one data set, not its neighbour.
-    found: dict[str, Iterable[Row]] = datasets.load_dataset(f"{name}-qrels")
-    return found
 
 
 def _rows(what: str, splits: Mapping[str, Iterable[Row]]) -> Iterator[tuple[str, Row]]:
