@@ -384,7 +384,7 @@ def a_static_folder(path: Path) -> Path:
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     vectors = np.eye(len(words), dtype=np.float32)
-    vectors[3] = vectors[2]
+    vectors[5] = vectors[4]  # items are a list
     StaticModel(vectors, tokenizer).save_pretrained(path)
     return path
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.types import TextKind, Vectors
 
 # Tokens that a batch may have, padding counted: many short texts, or few long ones.
-_BUDGET = {"cpu": 4_096, "cuda": 131_072, "mps": 16_384}
+_BUDGET = {"cpu": 2_048, "cuda": 131_072, "mps": 16_384}
 _MOST_TEXTS = 256
 # Code has about three characters a token; a guess is enough to size a batch.
 _CHARACTERS_A_TOKEN = 3
