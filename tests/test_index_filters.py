@@ -133,3 +133,10 @@ def test_chunks_and_vectors_are_handed_out_in_order(index: Index, fake: FakeEmbe
     for call in (lambda: index.chunks(["nobody"]), lambda: index.explain("sort", "nobody")):
         with pytest.raises(BadInput, match="'nobody'"):
             call()
+
+
+def test_langchain_gets_the_same_hits(index: Index) -> None:
+    where = FILTERS[0]
+    pages = index.as_retriever(k=3, mode="bm25", where=where).invoke("merge list")
+    hits = index.search("merge list", 3, "bm25", where)
+    assert [page.id for page in pages] == [hit.chunk.id for hit in hits]
