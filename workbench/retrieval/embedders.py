@@ -438,7 +438,7 @@ def _tuned_folder() -> Path:
 
 
 def _tuned() -> list[str]:
-    return sorted(path.name for path in _tuned_folder().glob("*") if path.is_dir())
+    return sorted(path.name for path in _tuned_folder().glob("[!.]*") if path.is_dir())
 
 
 # --- which number type ------------------------------------------------------------------
