@@ -41,13 +41,13 @@ _PACKAGES = ("sentence-transformers", "transformers", "torch")
 class Recipe:
     """How to train. The defaults are those of the best trial in ``tests/benchmarks/tuning.md``.
 
-    ``scale`` is the inverse temperature of the loss, ``max_tokens`` cuts texts while training
+    ``epochs`` may be a part of one. ``scale`` is the inverse temperature of the loss, ``max_tokens`` cuts texts while training
     (the tuned embedder reads as many as its base). ``warmup`` is a share of all steps.
     ``web_style``, ``documented`` and ``hard_negatives`` are those of ``make_examples``.
     ``weight`` is that of the tuned weights in their average with the base's: 1 leaves it out.
     """
 
-    epochs: int = 1
+    epochs: float = 1
     batch: int = 64
     learning_rate: float = 2e-5
     scale: float = 20.0
@@ -66,7 +66,7 @@ class Recipe:
             BadInput: a setting is out of range.
         """
         allowed = {
-            "epochs": 1 <= self.epochs <= 100,
+            "epochs": 0 < self.epochs <= 100,
             "batch": 2 <= self.batch <= 4096,
             "learning_rate": 0 < self.learning_rate <= 1,
             "scale": 0 < self.scale <= 1000,

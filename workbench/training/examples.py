@@ -88,9 +88,10 @@ def _hard_negatives(pairs: Sequence[MinedPair], count: int) -> Iterator[list[int
     """Yield for each pair the positions of up to ``count`` others that share its words."""
     from workbench.retrieval.lexical import BM25View
 
-    with tempfile.TemporaryDirectory() as folder:
-        BM25View.build(Path(folder), [pair.text for pair in pairs])
-        view = BM25View(Path(folder))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "bm25"
+        BM25View.build(folder, [pair.text for pair in pairs])
+        view = BM25View(folder)
         for pair in bar(pairs, desc="Hard negatives", unit=" queries"):
             others = [
                 position

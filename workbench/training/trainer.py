@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from sentence_transformers import (
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from sentence_transformers.training_args import BatchSamplers
+from sentence_transformers.sentence_transformer.training_args import BatchSamplers
 from transformers import PrinterCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
@@ -62,11 +63,11 @@ def train(examples: Sequence[Example], source: Path, folder: Path, recipe: Recip
     now = settings()
     if now.threads:
         torch.set_num_threads(now.threads)
-    model = _open(source)
+    model = open_model(source)
     reads = model.max_seq_length
     model.max_seq_length = min(recipe.max_tokens, reads or recipe.max_tokens)
     batch = min(recipe.batch, len(examples))
-    steps = recipe.epochs * (len(examples) // batch)
+    steps = math.ceil(recipe.epochs * (len(examples) // batch))
     with bar(total=steps, desc="Tuning", unit=" steps") as progress, _quiet():
         trainer = SentenceTransformerTrainer(
             model=model,
@@ -85,12 +86,12 @@ def train(examples: Sequence[Example], source: Path, folder: Path, recipe: Recip
         )
     model.max_seq_length = reads
     if recipe.weight < 1:
-        _average(model, _open(source), recipe.weight)
+        average(model, open_model(source), recipe.weight)
     losses = tuple(row["loss"] for row in state.log_history if "loss" in row)
     return Trained(model.cpu(), state.global_step, losses)
 
 
-def _open(source: Path) -> SentenceTransformer:
+def open_model(source: Path) -> SentenceTransformer:
     try:
         with _quiet():
             return SentenceTransformer(
@@ -165,6 +166,10 @@ class _Watch(TrainerCallback):
             control.should_save = True
             control.should_training_stop = True
 
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Show the last step, for which the bar may not have found the time."""
+        self._progress.refresh()
+
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Show the loss."""
         if logs and "loss" in logs:
@@ -181,7 +186,7 @@ def _last_checkpoint(folder: Path) -> str | None:
     return str(whole[-1]) if whole else None
 
 
-def _average(model: SentenceTransformer, base: SentenceTransformer, weight: float) -> None:
+def average(model: SentenceTransformer, base: SentenceTransformer, weight: float) -> None:
     """Put ``weight`` of the tuned weights and the rest of the base's into ``model``."""
     with torch.no_grad():
         others = dict(base.named_parameters())
