@@ -41,8 +41,9 @@ _PACKAGES = ("sentence-transformers", "transformers", "torch")
 class Recipe:
     """How to train. The defaults are those of the best trial in ``tests/benchmarks/tuning.md``.
 
-    ``epochs`` may be a part of one. ``scale`` is the inverse temperature of the loss, ``max_tokens`` cuts texts while training
-    (the tuned embedder reads as many as its base). ``warmup`` is a share of all steps.
+    ``epochs`` may be a part of one. ``scale`` is the inverse temperature of the loss.
+    ``max_tokens`` cuts texts while training; the tuned embedder reads as many as its base.
+    ``warmup`` is a share of all steps.
     ``web_style``, ``documented`` and ``hard_negatives`` are those of ``make_examples``.
     ``weight`` is that of the tuned weights in their average with the base's: 1 leaves it out.
     """

@@ -63,7 +63,7 @@ def train(examples: Sequence[Example], source: Path, folder: Path, recipe: Recip
     now = settings()
     if now.threads:
         torch.set_num_threads(now.threads)
-    model = open_model(source)
+    model = _open(source)
     reads = model.max_seq_length
     model.max_seq_length = min(recipe.max_tokens, reads or recipe.max_tokens)
     batch = min(recipe.batch, len(examples))
@@ -86,12 +86,12 @@ def train(examples: Sequence[Example], source: Path, folder: Path, recipe: Recip
         )
     model.max_seq_length = reads
     if recipe.weight < 1:
-        average(model, open_model(source), recipe.weight)
+        _average(model, _open(source), recipe.weight)
     losses = tuple(row["loss"] for row in state.log_history if "loss" in row)
     return Trained(model.cpu(), state.global_step, losses)
 
 
-def open_model(source: Path) -> SentenceTransformer:
+def _open(source: Path) -> SentenceTransformer:
     try:
         with _quiet():
             return SentenceTransformer(
@@ -186,7 +186,7 @@ def _last_checkpoint(folder: Path) -> str | None:
     return str(whole[-1]) if whole else None
 
 
-def average(model: SentenceTransformer, base: SentenceTransformer, weight: float) -> None:
+def _average(model: SentenceTransformer, base: SentenceTransformer, weight: float) -> None:
     """Put ``weight`` of the tuned weights and the rest of the base's into ``model``."""
     with torch.no_grad():
         others = dict(base.named_parameters())
