@@ -1,5 +1,6 @@
 # make run     the workbench in the browser, from nothing
 # make test    the whole test suite, in the same environment
+# make stress  the long tests: kill -9 and damage at random moments
 # Everything stands in .venv and in the cache folder (WORKBENCH_HOME); interrupt it where you like,
 # the next call goes on from there.
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 CORPUS := python-stdlib
 
 .DEFAULT_GOAL := run
-.PHONY: run install models corpus test lint bench clean
+.PHONY: run install models corpus test stress lint bench clean
 
 run: install corpus
 	$(BIN)/workbench ui
@@ -41,6 +42,10 @@ test: $(VENV)/.installed-test models
 	$(BIN)/workbench models pull smollm2-135m minilm
 	-$(BIN)/workbench models pull gte-small
 	$(BIN)/python -m pytest
+
+# Long: kills and damages crawls and indexes at random, again and again.
+stress: $(VENV)/.installed-test models
+	$(BIN)/python -m pytest tests/stress --override-ini addopts="-ra --strict-markers"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check

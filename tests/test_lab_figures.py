@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import BadInput
-from workbench.lab.figures import map_figure, quality_against_cost, score_bars
+from workbench.lab.figures import quality_against_cost, score_bars
 from workbench.lab.map import corpus_map
 from workbench.lab.records import Arm, ArmResult, Cost, Interval
 from workbench.types import Chunk
@@ -138,14 +138,14 @@ def test_a_pca_says_how_much_it_holds() -> None:
 
 def test_every_chunk_is_a_point_of_its_group() -> None:
     laid = corpus_map(FakeIndex())  # type: ignore[arg-type]
-    traces = map_figure(laid).data
+    traces = laid.figure().data
     assert sorted(name for trace in traces for name in trace.text) == sorted(laid.labels)
     assert {trace.name for trace in traces} == {"json (20)", "heapq (20)", "email (20)"}
 
 
 def test_small_groups_share_a_colour() -> None:
     sources = tuple(f"pypi:p{i}" for i in range(20))
-    traces = map_figure(corpus_map(FakeIndex(60, sources))).data  # type: ignore[arg-type]
+    traces = corpus_map(FakeIndex(60, sources)).figure().data  # type: ignore[arg-type]
     assert traces[-1].name == "13 others (39)"
 
 

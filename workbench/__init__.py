@@ -13,19 +13,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.api import (
         ask,
+        contamination,
+        corpus_map,
         crawl,
         index,
+        inspect_query,
         open_run,
+        retrieval_report,
         runs,
         search,
         stream,
+        stream_retrieval_report,
         stream_solvers,
+        tune_embedder,
         watch,
     )
     from workbench.comparison import Comparison
     from workbench.corpus import list_corpora, open_corpus
     from workbench.errors import WorkbenchError
+    from workbench.retrieval import register_embedder
     from workbench.spec import Pane, RunSpec, read_source, solver
+    from workbench.suites import load_suite
 
 __all__ = [
     "Comparison",
@@ -33,17 +41,25 @@ __all__ = [
     "RunSpec",
     "WorkbenchError",
     "ask",
+    "contamination",
+    "corpus_map",
     "crawl",
     "index",
+    "inspect_query",
     "list_corpora",
+    "load_suite",
     "open_corpus",
     "open_run",
     "read_source",
+    "register_embedder",
+    "retrieval_report",
     "runs",
     "search",
     "solver",
     "stream",
+    "stream_retrieval_report",
     "stream_solvers",
+    "tune_embedder",
     "watch",
 ]
 
@@ -53,8 +69,10 @@ _HOMES = {
     "RunSpec": "workbench.spec",
     "WorkbenchError": "workbench.errors",
     "list_corpora": "workbench.corpus",
+    "load_suite": "workbench.suites",
     "open_corpus": "workbench.corpus",
     "read_source": "workbench.spec",
+    "register_embedder": "workbench.retrieval",
     "solver": "workbench.spec",
 }
 

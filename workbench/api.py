@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench import corpus as corpora
 from workbench import retrieval, weights
 from workbench.comparison import Column, Comparison
+from workbench.corpus.caps import DEFAULT_CAPS
+from workbench.corpus.contamination import find_contamination
 from workbench.errors import BadInput, MissingModel, WrongHash
+from workbench.lab import inspect, tuning
+from workbench.lab.map import corpus_map as map_of
+from workbench.lab.study import arms_of, study
+from workbench.lab.suite import find_suite
 from workbench.machine import environment
 from workbench.progress import bar
 from workbench.report import Hits
@@ -21,19 +27,26 @@ from workbench.spec import (
     DEFAULT_K,
     Pane,
     RunSpec,
+    build_corpus_index,
     open_corpus_index,
     read_source,
     solver,
     with_unique_names,
 )
 from workbench.store import Store
+from workbench.suites import RetrievalSuite
+from workbench.suites.solutions import load_solutions
 from workbench.types import Result, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from workbench.corpus import Corpus
+    from workbench.corpus.contamination import Contamination
+    from workbench.lab import CorpusMap, Inspection, RetrievalReport
+    from workbench.lab.map import GroupName, MethodName
+    from workbench.lab.tuning import TuningReport
     from workbench.retrieval import Index
     from workbench.store import RunRow
     from workbench.types import Backend, Question, Retriever, Solver, TaskName
@@ -69,22 +82,31 @@ def pull(*names: str) -> dict[str, Path]:
     return paths | {embedder: weights.pull(embedder)}
 
 
-def crawl(name: str, *sources: str) -> Corpus:
+def crawl(name: str, *sources: str, without: Sequence[str] | None = None, **caps: Any) -> Corpus:
     """Crawl a manifest, or sources such as ``folder:PATH``, into the corpus called ``name``.
+
+    ``without`` names filters to leave out; ``caps`` are ``files``, ``bytes`` and ``seconds`` to
+    read at most. A crawl that was stopped goes on, and an unchanged one reads nothing.
 
     Raises:
         BadInput: a name or source is unknown.
         InUse: another process is crawling it.
     """
-    return corpora.crawl(name, sources)
+    limits = replace(DEFAULT_CAPS, **caps) if caps else None
+    return corpora.crawl(name, sources, caps=limits, without=without)
 
 
 def index(
     corpus: Corpus | str,
-    embedder: str = retrieval.DEFAULT_EMBEDDER,
+    embedder: Any = retrieval.DEFAULT_EMBEDDER,
     chunker: str = corpora.DEFAULT_CHUNKER,
+    exclude: str | None = None,
 ) -> Index:
     """Chunk, embed and index a corpus; an unchanged one is opened and embeds nothing.
+
+    ``embedder`` is a name of the menu, or an object: LangChain's ``Embeddings`` or an Embedder
+    of your own. ``exclude`` names a suite, or a JSONL file of solutions: chunks that hold one are
+    left out, so that a model which is given hits is not given the answer.
 
     Raises:
         MissingCorpus: it was never crawled.
@@ -92,14 +114,23 @@ def index(
         InUse: another process is indexing it.
     """
     opened = corpora.open_corpus(corpus) if isinstance(corpus, str) else corpus
-    cutter = corpora.make_chunker(chunker)
-    return retrieval.build_index(
-        opened.name,
-        lambda: corpora.chunk_corpus(opened, cutter),
-        embedder,
-        corpus_digest=opened.digest,
-        chunker_fingerprint=cutter.fingerprint,
-    )
+    return build_corpus_index(opened, retrieval.adopt(embedder), chunker, exclude)
+
+
+def contamination(corpus: str, suite: str, chunker: str = corpora.DEFAULT_CHUNKER) -> Contamination:
+    """Find the chunks of a corpus that hold a solution of a suite.
+
+    ``suite`` is humaneval, mbpp, leetcode or cosqa (from WORKBENCH_DATA), or a JSONL file with
+    ``id`` and ``solution``.
+
+    Raises:
+        MissingCorpus: the corpus was not crawled.
+        UnknownName: no suite is called so.
+        BadInput: its file is missing or malformed.
+    """
+    opened = corpora.open_corpus(corpus)
+    chunks = corpora.chunk_corpus(opened, corpora.make_chunker(chunker))
+    return find_contamination(chunks, load_solutions(suite))
 
 
 def search(
@@ -110,16 +141,125 @@ def search(
     retriever: str | None = None,
     embedder: str = retrieval.DEFAULT_EMBEDDER,
     chunker: str = corpora.DEFAULT_CHUNKER,
+    exclude: str | None = None,
+    languages: Sequence[str] = (),
+    licences: Sequence[str] = (),
+    paths: Sequence[str] = (),
 ) -> Hits:
     """Return the ``k`` best hits of an indexed corpus.
 
-    Without ``retriever``: by the one that measured best for the embedder.
+    Without ``retriever``: by the one that measured best for the embedder. ``languages``,
+    ``licences`` (SPDX) and ``paths`` (patterns such as ``json/*``) say among which chunks to
+    search. ``exclude`` is that of the index.
 
     Raises:
         MissingCorpus: it was not crawled, or not indexed so.
         BadInput: the query is empty, or a name is unknown.
     """
-    return Hits(open_corpus_index(corpus, embedder, chunker).search(query, k, retriever))
+    where = retrieval.Where(tuple(languages), tuple(licences), tuple(paths))
+    index = open_corpus_index(corpus, embedder, chunker, exclude)
+    return Hits(index.search(query, k, retriever, where))
+
+
+def stream_retrieval_report(
+    suite: str | RetrievalSuite,
+    embedders: Sequence[str] = (),
+    chunkers: Sequence[str] = (),
+    retrievers: Sequence[str] = (),
+    **options: Any,
+) -> Iterator[RetrievalReport]:
+    """Measure embedders, chunkers and retrievers; yield the report after each, the last whole.
+
+    ``suite`` is ``cosqa``, ``beir:FOLDER``, ``mined:CORPUS``, a crawled corpus (which is mined),
+    or a suite of your own. Without names: the default embedder, whole functions or syntax, and
+    all retrievers. ``options`` are ``split``, ``limit``, ``depth`` and ``metric`` of
+    ``workbench.lab.study.study``.
+
+    Raises:
+        UnknownName: a name is unknown.
+        BadInput: the suite cannot be read, or there is nothing to measure.
+        MissingExtra: the lab's packages are not installed.
+    """
+    yield from study(_suite(suite), **_arms(embedders, chunkers, retrievers), **options)
+
+
+def retrieval_report(
+    suite: str | RetrievalSuite,
+    embedders: Sequence[str] = (),
+    chunkers: Sequence[str] = (),
+    retrievers: Sequence[str] = (),
+    **options: Any,
+) -> RetrievalReport:
+    """Measure embedders, chunkers and retrievers; see ``stream_retrieval_report``."""
+    *_, report = stream_retrieval_report(suite, embedders, chunkers, retrievers, **options)
+    return report
+
+
+def inspect_query(
+    suite: str | RetrievalSuite,
+    query: str,
+    embedders: Sequence[str] = (),
+    chunkers: Sequence[str] = (),
+    retrievers: Sequence[str] = (),
+) -> Inspection:
+    """Show what each arm returns for one query (an id of the suite, or words), and why.
+
+    Raises:
+        UnknownName: a name is unknown.
+        BadInput: the query is empty.
+    """
+    opened = _suite(suite)
+    arms = arms_of(opened, **_arms(embedders, chunkers, retrievers))
+    return inspect.inspect_query(opened, query, arms)
+
+
+def query_texts(suite: str | RetrievalSuite, split: str) -> dict[str, str]:
+    """Return the queries of a split by id."""
+    return {query.id: query.text for query in _suite(suite).queries[split]}
+
+
+def corpus_map(
+    corpus: str,
+    embedder: str = retrieval.DEFAULT_EMBEDDER,
+    chunker: str = corpora.DEFAULT_CHUNKER,
+    *,
+    method: MethodName = "pca",
+    by: GroupName = "package",
+) -> CorpusMap:
+    """Lay an indexed corpus out in two dimensions; it draws itself in a notebook.
+
+    Raises:
+        MissingCorpus: it was not crawled, or not indexed so.
+        MissingExtra: the lab's packages, or umap-learn for ``umap``, are not installed.
+    """
+    return map_of(open_corpus_index(corpus, embedder, chunker), method, by)
+
+
+def tune_embedder(
+    corpus: str, base: str = "minilm", name: str | None = None, **options: Any
+) -> TuningReport:
+    """Tune an embedder on query-function pairs mined from a corpus; it is then ``tuned/NAME``.
+
+    ``options`` are ``evaluate`` (measure before and after, the default) and the settings of
+    ``workbench.training.embedder.Recipe``.
+
+    Raises:
+        MissingCorpus: the corpus was not crawled.
+        BadInput: the base cannot be tuned, or there are too few pairs.
+    """
+    return tuning.tune_embedder(corpus, base, name, **options)
+
+
+def _arms(
+    embedders: Sequence[str], chunkers: Sequence[str], retrievers: Sequence[str]
+) -> dict[str, Any]:
+    """Keep what was named, so that the study's own defaults hold for the rest."""
+    named = {"embedders": embedders, "chunkers": chunkers, "retrievers": retrievers}
+    return {kind: tuple(names) for kind, names in named.items() if names}
+
+
+def _suite(suite: str | RetrievalSuite) -> RetrievalSuite:
+    return suite if isinstance(suite, RetrievalSuite) else find_suite(suite)
 
 
 def stream(spec: RunSpec) -> Generator[Comparison]:

@@ -35,8 +35,26 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 EmbedderName = Annotated[str | None, typer.Option("--embedder", help="Default: see README.")]
-ChunkerName = Annotated[str | None, typer.Option("--chunker", help="syntax or lines.")]
-RetrieverName = Annotated[str | None, typer.Option("--retriever", help="bm25, dense or hybrid.")]
+ChunkerName = Annotated[
+    str | None, typer.Option("--chunker", help="syntax (default), recursive or lines.")
+]
+RetrieverName = Annotated[
+    str | None,
+    typer.Option("--retriever", help="bm25, dense or hybrid; +cross-encoder/ID reranks."),
+]
+Exclude = Annotated[
+    str | None,
+    typer.Option(help="Leave out chunks that hold a solution of this suite: humaneval, mbpp, ..."),
+]
+Languages = Annotated[
+    list[str] | None, typer.Option("--language", help="Only code in it; repeatable.")
+]
+Licences = Annotated[
+    list[str] | None, typer.Option("--licence", help="Only code under it (SPDX); repeatable.")
+]
+Paths = Annotated[
+    list[str] | None, typer.Option("--path", help="Only files that match, as 'json/*'; repeatable.")
+]
 
 
 @app.callback()
@@ -97,15 +115,28 @@ def models_pull(
 def crawl(
     name: Annotated[str, typer.Argument(help="A manifest (python-stdlib) or a name of your own.")],
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="stdlib, folder:PATH")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="stdlib, folder:PATH, git:URL@REV[#SUBDIR], pypi:NAME[==V],"
+            " hf:DATASET[/CONFIG]:SPLIT#FIELD",
+        ),
     ] = None,
+    no_filter: Annotated[
+        list[str] | None,
+        typer.Option(help="A filter to leave out, as tests or duplicates; repeatable."),
+    ] = None,
+    max_files: Annotated[int | None, typer.Option(min=1, help="Read no more files.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=1, help="Read no more bytes.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=1, help="Read no longer.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Crawl code into a corpus."""
+    """Crawl code into a corpus; a crawl that was stopped goes on."""
     from workbench import api
     from workbench.terminal import show_corpus
 
-    corpus = api.crawl(name, *(sources or ()))
+    caps = _given(files=max_files, bytes=max_bytes, seconds=max_seconds)
+    corpus = api.crawl(name, *(sources or ()), without=no_filter, **caps)
     told = {"name": corpus.name, "digest": corpus.digest, "unchanged": corpus.unchanged}
     _print_json(told | asdict(corpus.report())) if as_json else show_corpus(corpus)
 
@@ -115,13 +146,15 @@ def index(
     corpus: str,
     embedder: EmbedderName = None,
     chunker: ChunkerName = None,
+    exclude: Exclude = None,
     as_json: Json = False,
 ) -> None:
     """Chunk, embed and index a corpus; what is unchanged is not embedded again."""
     from workbench import api
 
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    info = api.index(corpus, **_given(embedder=embedder, chunker=chunker)).info
+    named = _given(embedder=embedder, chunker=chunker, exclude=exclude)
+    info = api.index(corpus, **named).info
     unchanged = info.built < started
     if as_json:
         _print_json(asdict(info) | {"unchanged": unchanged})
@@ -137,13 +170,18 @@ def search(
     retriever: RetrieverName = None,
     embedder: EmbedderName = None,
     chunker: ChunkerName = None,
+    exclude: Exclude = None,
+    languages: Languages = None,
+    licences: Licences = None,
+    paths: Paths = None,
     as_json: Json = False,
 ) -> None:
     """Search an indexed corpus."""
     from workbench import api
     from workbench.terminal import show_hits
 
-    named = _given(retriever=retriever, embedder=embedder, chunker=chunker)
+    named = _given(retriever=retriever, embedder=embedder, chunker=chunker, exclude=exclude)
+    named |= _given(languages=languages, licences=licences, paths=paths)
     hits = api.search(corpus, query, k=k, **named)
     _print_json([asdict(hit) for hit in hits]) if as_json else show_hits(hits)
 
@@ -200,6 +238,90 @@ def ask(
         typer.echo(comparison.to_json())
     if any(column.error for column in comparison):
         raise typer.Exit(1)
+
+
+@app.command("retrieval-report")
+def retrieval_report(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[CORPUS|SUITE]", help="A crawled corpus is mined for queries."),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="cosqa, beir:FOLDER, beir:hf:NAME or mined:CORPUS.")
+    ] = None,
+    embedder: Annotated[list[str] | None, typer.Option("--embedder", help="Repeatable.")] = None,
+    chunker: Annotated[list[str] | None, typer.Option("--chunker", help="Repeatable.")] = None,
+    retriever: Annotated[list[str] | None, typer.Option("--retriever", help="Repeatable.")] = None,
+    split: Annotated[str | None, typer.Option(help="Default: the suite's own.")] = None,
+    metric: Annotated[str | None, typer.Option(help="To sort and judge by: nDCG@10, ...")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="Queries at most.")] = None,
+    query: Annotated[
+        str | None, typer.Option(help="Inspect this one query (its id, or words) instead.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page, too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure embedders, chunkers and retrievers side by side; what is measured is kept."""
+    from workbench import api
+    from workbench.terminal import show_inspection, show_retrieval_report
+
+    named = suite if target is None else target
+    if named is None or (target is not None and suite is not None):
+        raise BadInput("Which suite?", "Name one: workbench retrieval-report --suite cosqa")
+    arms = _given(embedders=embedder, chunkers=chunker, retrievers=retriever)
+    if query is not None:
+        inspection = api.inspect_query(named, query, **arms)
+        _print_json(asdict(inspection)) if as_json else show_inspection(inspection)
+        return
+    options = _given(split=split, metric=metric, limit=limit)
+    report = api.retrieval_report(named, **arms, **options)
+    if html is not None:
+        report.to_html(html)
+    typer.echo(report.to_json()) if as_json else show_retrieval_report(report)
+    if any(result.error for result in report.results):
+        raise typer.Exit(1)
+
+
+@app.command("tune-embedder")
+def tune_embedder(
+    corpus: Annotated[str, typer.Argument(help="A crawled corpus, or a suite such as cosqa.")],
+    base: Annotated[str, typer.Option(help="minilm, mpnet, or a sentence-transformers model.")] = (
+        "minilm"
+    ),
+    name: Annotated[str | None, typer.Option(help="Of the new embedder; default: made up.")] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.01)] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0)] = None,
+    batch: Annotated[int | None, typer.Option(min=2)] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    evaluate: Annotated[
+        bool, typer.Option(help="Measure before and after on held-out queries and CoSQA.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Tune an embedder on query-function pairs mined from a corpus."""
+    from workbench import api
+    from workbench.terminal import show_tuning
+
+    settings = _given(epochs=epochs, learning_rate=learning_rate, batch=batch, seed=seed)
+    tuned = api.tune_embedder(corpus, base, name, evaluate=evaluate, **settings)
+    _print_json(tuned.table()) if as_json else show_tuning(tuned)
+
+
+@app.command()
+def contamination(
+    corpus: Annotated[str, typer.Argument(help="A crawled corpus.")],
+    suite: Annotated[
+        str, typer.Option(help="humaneval, mbpp, leetcode, cosqa, or a JSONL file of solutions.")
+    ],
+    chunker: ChunkerName = None,
+    as_json: Json = False,
+) -> None:
+    """Find the chunks of a corpus that hold a solution of a suite."""
+    from workbench import api
+    from workbench.terminal import show_contamination
+
+    found = api.contamination(corpus, suite, **_given(chunker=chunker))
+    _print_json(found.table()) if as_json else show_contamination(found)
 
 
 @app.command()

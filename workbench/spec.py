@@ -11,23 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.agents import Direct
 from workbench.backends import check_backend, load_backend
-from workbench.corpus import DEFAULT_CHUNKER, make_chunker, open_corpus
+from workbench.corpus import DEFAULT_CHUNKER, Excluding, make_chunker, open_corpus
 from workbench.errors import BadInput, UnknownName
 from workbench.languages import language, language_of_path
+from workbench.progress import bar
 from workbench.retrieval import (
     DEFAULT_EMBEDDER,
-    RETRIEVERS,
+    Cutting,
     Index,
+    build_index,
+    check_retriever,
     open_index,
 )
 from workbench.settings import settings
+from workbench.suites.solutions import load_solutions
 from workbench.tasks import TASKS, load_task
 from workbench.types import Loading, Question, Retriever, SamplingParams, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from workbench.types import Backend, Event, Hit, Solver, TaskName
+    from workbench.corpus import Corpus
+    from workbench.types import (
+        Backend,
+        Chunker,
+        Document,
+        Event,
+        Hit,
+        Solver,
+        TaskName,
+    )
 
 DEFAULT_BACKEND = "llama-cpp/qwen2.5-coder-0.5b"
 DEFAULT_K = 3
@@ -67,6 +80,7 @@ class RunSpec:
     corpus: str | None = None
     embedder: str = DEFAULT_EMBEDDER
     chunker: str = DEFAULT_CHUNKER
+    exclude: str | None = None
     retriever: str | None = None
     k: int = DEFAULT_K
     params: tuple[tuple[str, Any], ...] = ()
@@ -115,9 +129,9 @@ class RunSpec:
         if self.corpus is not None:
             if self.k < 1:
                 raise BadInput(f"k is {self.k}.", "Ask for at least one hit: --k 3")
-            if self.retriever not in (None, *RETRIEVERS):
-                raise UnknownName("retriever", str(self.retriever), RETRIEVERS)
-            open_corpus_index(self.corpus, self.embedder, self.chunker)
+            if self.retriever is not None:
+                check_retriever(self.retriever)
+            open_corpus_index(self.corpus, self.embedder, self.chunker, self.exclude)
 
     def sampling(self, defaults: SamplingParams) -> SamplingParams:
         """Return the task's default sampling parameters with this spec's own on top.
@@ -142,7 +156,9 @@ class RunSpec:
         """Return what searches the corpus, None where no corpus is asked for."""
         if self.corpus is None:
             return None
-        return CorpusRetriever(self.corpus, self.embedder, self.chunker, self.retriever)
+        return CorpusRetriever(
+            self.corpus, self.embedder, self.chunker, self.exclude, self.retriever
+        )
 
     def solvers(self) -> list[Solver]:
         """Return one solver a pane. Panes that search share one search."""
@@ -217,8 +233,10 @@ class NamedSolver:
 class CorpusRetriever:
     """A corpus's index, opened when it is first searched; equal searches run once."""
 
-    def __init__(self, corpus: str, embedder: str, chunker: str, mode: str | None) -> None:
-        self._names = (corpus, embedder, chunker)
+    def __init__(
+        self, corpus: str, embedder: str, chunker: str, exclude: str | None, mode: str | None
+    ) -> None:
+        self._names = (corpus, embedder, chunker, exclude)
         self._mode = mode
         self._lock = threading.Lock()
         self._index: Index | None = None
@@ -238,18 +256,51 @@ class CorpusRetriever:
             return self._found[query, k]
 
 
-def open_corpus_index(corpus: str, embedder: str, chunker: str) -> Index:
-    """Open the index of a corpus as it stands now.
+def corpus_chunker(chunker: str, exclude: str | None) -> Chunker:
+    """Return a chunker, without the chunks that hold a solution of the suite ``exclude``.
 
     Raises:
-        MissingCorpus: the corpus was not crawled, or not indexed with these two; says how to.
+        UnknownName: no chunker or suite of solutions is called so.
+        BadInput: the suite's file is missing or malformed.
+    """
+    cutter = make_chunker(chunker)
+    return cutter if exclude is None else Excluding(cutter, exclude, load_solutions(exclude))
+
+
+def build_corpus_index(corpus: Corpus, embedder: str, chunker: str, exclude: str | None) -> Index:
+    """Index a corpus, or open the index where nothing changed."""
+    cutter = corpus_chunker(chunker, exclude)
+
+    def documents() -> Iterable[Document]:
+        return bar(
+            corpus.documents(), total=len(corpus), desc=f"Chunking {corpus.name}", unit=" files"
+        )
+
+    return build_index(
+        corpus.name,
+        Cutting(documents, cutter),
+        embedder,
+        corpus_digest=corpus.digest,
+        chunker_fingerprint=cutter.fingerprint,
+    )
+
+
+def open_corpus_index(
+    corpus: str, embedder: str, chunker: str, exclude: str | None = None
+) -> Index:
+    """Open the index of a corpus as it stands now; a damaged one is built again.
+
+    Raises:
+        MissingCorpus: the corpus was not crawled, or not indexed so; says how to.
     """
     opened = open_corpus(corpus)
+    cutter = corpus_chunker(chunker, exclude)
     return open_index(
         opened.name,
         embedder,
         corpus_digest=opened.digest,
-        chunker_fingerprint=make_chunker(chunker).fingerprint,
+        chunker_fingerprint=cutter.fingerprint,
+        chunks=Cutting(opened.documents, cutter),
     )
 
 

@@ -14,13 +14,17 @@ from rich.text import Text
 
 from workbench.comparison import status_line
 from workbench.languages import find_language
+from workbench.metrics.ranking import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from workbench.comparison import Column, Comparison
     from workbench.corpus import Corpus
+    from workbench.corpus.contamination import Contamination
     from workbench.doctor import MenuRow
+    from workbench.lab import Inspection, RetrievalReport
+    from workbench.lab.tuning import TuningReport
     from workbench.types import Hit
 
 # Redrawing a screen of columns costs more than a token: a few times a second is what eyes need.
@@ -94,14 +98,97 @@ def _code(text: str, language: str | None) -> RenderableType:
 
 
 def show_corpus(corpus: Corpus) -> None:
-    """Print what a crawl read and what it left out."""
+    """Print what a crawl read, what it left out, and what it changed."""
     report = corpus.report()
-    skipped = ", ".join(f"{count} {reason}" for reason, count in report.skipped.items()) or "none"
-    Console().print(
+    lines = [
         f"{corpus.name}: {report.read:,} documents, {report.bytes / 1e6:.1f} MB"
-        f"{' (unchanged)' if corpus.unchanged else ''}; skipped: {skipped}",
-        highlight=False,
-    )
+        f"{' (unchanged)' if corpus.unchanged else ''}; skipped: {_counts(report.skipped)}"
+    ]
+    if report.changed:
+        lines.append(f"changed: {_counts(report.changed)}")
+    lines.append(f"licences: {_counts(report.licences)}")
+    if report.is_cut:
+        lines.append("The corpus is cut: a cap ended the crawl.")
+    Console().print(*lines, sep="\n", highlight=False)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
+
+
+def show_retrieval_report(report: RetrievalReport) -> None:
+    """Print the arms with their intervals and costs, best first, then the verdicts."""
+    console = Console()
+    table = Table(title=report.title, title_justify="left")
+    table.add_column("arm", overflow="fold")
+    table.add_column(f"{report.metric} (95 %)", justify="right")
+    others = [metric for metric in METRICS if metric != report.metric]
+    for name in (*others, "build s", "MB", "query ms"):
+        table.add_column(name, justify="right")
+    for one in report.ranked:
+        if one.error is not None or one.cost is None:
+            table.add_row(one.arm.name, Text(f"failed: {one.error}", style="red"))
+            continue
+        mean = one.means[report.metric]
+        build = one.cost.build_seconds
+        table.add_row(
+            one.arm.name,
+            f"{mean.mean:.3f} ({mean.low:.3f} to {mean.high:.3f})",
+            *(f"{one.means[metric].mean:.3f}" for metric in others),
+            "cached" if build is None else f"{build:.1f}",
+            f"{one.cost.vector_megabytes:.1f}",
+            f"{one.cost.query_median:.1f}",
+        )
+    console.print(table)
+    for verdict in report.verdicts:
+        console.print(f"- {verdict.sentence}", highlight=False)
+    console.print(report.note, style="dim", highlight=False)
+
+
+def show_inspection(inspection: Inspection) -> None:
+    """Print what each arm found for one query: right hits marked, and what misled it."""
+    console = Console()
+    console.print(Text(inspection.query, style="bold"))
+    for unit, text in inspection.answers.items():
+        console.print(Text(f"What was asked for: {unit}", style="dim"), _code(text, "python"))
+    for found in inspection.found:
+        table = Table(title=found.arm.name, title_justify="left", box=None)
+        if found.error is not None:
+            console.print(Text(f"{found.arm.name}: {found.error}", style="red"))
+            continue
+        for name in ("", "rank", "score", "where"):
+            table.add_column(name, overflow="fold")
+        for hit, right in zip(found.hits, found.right, strict=True):
+            where = f"{hit.chunk.location} {hit.chunk.symbol or ''}"
+            table.add_row("right" if right else "", str(hit.rank), f"{hit.score:.3f}", where)
+        console.print(table)
+        if inspection.query_id is not None:
+            rank = f"at rank {found.rank}" if found.rank else f"not among {found.depth:,}"
+            console.print(f"right one {rank}", style="dim", highlight=False)
+        if found.words:
+            words = ", ".join(
+                f"{word} {wrong:+.2f}/{right:+.2f}" for word, wrong, right in found.words
+            )
+            console.print(f"misled by (wrong/right): {words}", style="dim", highlight=False)
+
+
+def show_tuning(tuned: TuningReport) -> None:
+    """Print what was tuned, and how the new embedder does beside its base."""
+    console = Console()
+    console.print(str(tuned), highlight=False)
+    for report in tuned.reports:
+        show_retrieval_report(report)
+
+
+def show_contamination(found: Contamination) -> None:
+    """Print which solutions stand in the corpus, and where."""
+    console = Console()
+    console.print(found.summary, highlight=False)
+    table = Table("solution", "kind", "share", "where")
+    for match in found.matches:
+        table.add_row(match.solution, match.kind, f"{match.share:.0%}", match.location)
+    if found.matches:
+        console.print(table)
 
 
 def show_hits(hits: Sequence[Hit]) -> None:

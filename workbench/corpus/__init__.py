@@ -2,6 +2,7 @@
 
 from workbench.corpus.caps import Caps
 from workbench.corpus.chunking import CHUNKERS, DEFAULT_CHUNKER, chunk_corpus, make_chunker
+from workbench.corpus.contamination import Excluding
 from workbench.corpus.crawling import crawl
 from workbench.corpus.manifest import Manifest, list_manifests
 from workbench.corpus.sources import CRAWLERS, Source, parse_source
@@ -13,6 +14,7 @@ __all__ = [
     "DEFAULT_CHUNKER",
     "Caps",
     "Corpus",
+    "Excluding",
     "Manifest",
     "Report",
     "Source",

@@ -9,6 +9,7 @@ much of a solution stands in one place, not anywhere in a file.
 from __future__ import annotations
 
 import builtins
+import hashlib
 import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ import numpy as np
 
 from workbench.corpus.filters.tokens import Tokens, rolling, tokenize
 from workbench.progress import bar
-from workbench.types import Chunk
+from workbench.types import Chunk, Chunker, Document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["exact", "near", "renamed"]
 
+VERSION = 1
+"""Change it when the rule changes: it stands in the fingerprint of what was cut by it."""
 NGRAM = 8
 """Tokens of an n-gram where names are compared: one or two lines of code."""
 RENAMED_NGRAM = 10
@@ -38,8 +41,10 @@ SHORTEST = 9
 """Tokens below which a solution cannot be told from what anybody would write."""
 SHORTEST_NEAR = 20
 """Tokens below which a solution must stand there exactly: of so few, half stand everywhere."""
-SHORTEST_RENAMED = 30
+SHORTEST_RENAMED = 40
 """Tokens below which names must be the same: short code has few shapes."""
+LEAST = 10
+"""n-grams that must be found of a solution that has more: ten are two or three lines in a row."""
 COMMON = 0.01
 """Share of the solutions of a suite that may hold an n-gram, for it to say which one this is."""
 SPREAD = 1.5
@@ -144,7 +149,7 @@ def find_contamination(
     solutions: Mapping[str, str],
     *,
     near: float = 0.5,
-    renamed: float = 0.6,
+    renamed: float = 0.65,
 ) -> Contamination:
     """Find the chunks that contain a solution, or a part of one that is cut between chunks.
 
@@ -156,22 +161,57 @@ def find_contamination(
     those under 9 are not judged. n-grams that more than 1 % of the solutions share (and more
     than two), such as a class head, are evidence for none.
     """
-    codes = {name: _tokens(_IMPORT.sub("", code), "python") for name, code in solutions.items()}
-    judged = {name: code for name, code in codes.items() if code.hashes.size >= SHORTEST}
-    exact = _Index(judged, NGRAM, SHORTEST, near)
-    shapes = {name: _shape(code) for name, code in judged.items()}
-    loose = _Index(shapes, RENAMED_NGRAM, SHORTEST_RENAMED, renamed)
+    detector = Detector(solutions, near=near, renamed=renamed)
     files: dict[tuple[str, str], list[Chunk]] = {}
     for chunk in chunks:
         files.setdefault((chunk.source, chunk.path), []).append(chunk)
     matches = [
         match
         for parts in bar(files.values(), desc="Looking for solutions", unit=" files")
-        for match in _search(parts, exact, loose)
+        for match in detector.matches(parts)
     ]
-    judgeable = exact.names | loose.names
-    too_short = tuple(name for name in solutions if name not in judgeable)
-    return Contamination(tuple(matches), len(solutions), len(files), too_short)
+    return Contamination(tuple(matches), len(solutions), len(files), detector.too_short)
+
+
+class Detector:
+    """Finds solutions in one file at a time, by the rule of ``find_contamination``.
+
+    ``too_short`` are the solutions that it cannot judge.
+    """
+
+    def __init__(
+        self, solutions: Mapping[str, str], *, near: float = 0.5, renamed: float = 0.6
+    ) -> None:
+        codes = {name: _tokens(_IMPORT.sub("", code), "python") for name, code in solutions.items()}
+        judged = {name: code for name, code in codes.items() if code.hashes.size >= SHORTEST}
+        shapes = {name: _shape(code) for name, code in judged.items()}
+        self._exact = _Index(judged, NGRAM, SHORTEST, near)
+        self._loose = _Index(shapes, RENAMED_NGRAM, SHORTEST_RENAMED, renamed)
+        judgeable = self._exact.names | self._loose.names
+        self.too_short = tuple(name for name in solutions if name not in judgeable)
+
+    def matches(self, chunks: Sequence[Chunk]) -> list[Match]:
+        """Return what stands in a file, given as all its chunks."""
+        return _search(chunks, self._exact, self._loose) if chunks else []
+
+
+class Excluding:
+    """A chunker that leaves out the chunks that hold a solution of a suite."""
+
+    def __init__(self, chunker: Chunker, suite: str, solutions: Mapping[str, str]) -> None:
+        self._chunker = chunker
+        digest = hashlib.sha256(repr(sorted(solutions.items())).encode()).hexdigest()
+        self.fingerprint = f"{chunker.fingerprint}|without {suite}@{digest[:16]}|v{VERSION}"
+        self._solutions = solutions
+        self._detector: Detector | None = None
+
+    def chunk(self, document: Document) -> list[Chunk]:
+        """Cut one document, and keep the chunks that hold no part of a solution."""
+        if self._detector is None:  # an index that is only opened needs none
+            self._detector = Detector(self._solutions)
+        chunks = self._chunker.chunk(document)
+        held = {chunk.id for match in self._detector.matches(chunks) for chunk in match.chunks}
+        return [chunk for chunk in chunks if chunk.id not in held]
 
 
 class Place(NamedTuple):
@@ -190,7 +230,6 @@ class _Index:
         self, solutions: Mapping[str, Tokens], n: int, shortest: int, share: float
     ) -> None:
         self.n = n
-        self.share = share
         self.codes = {
             name: code.hashes for name, code in solutions.items() if code.hashes.size >= shortest
         }
@@ -208,6 +247,7 @@ class _Index:
         self.sizes = np.bincount(self.owners, minlength=len(order))
         self.order = order
         self.names = {name for name, size in zip(order, self.sizes, strict=True) if size >= 3}
+        self.needed = np.minimum(self.sizes, np.maximum(share * self.sizes, LEAST))
 
     def places(self, document: Hashes) -> Iterator[Place]:
         """Yield where solutions stand in a document's tokens, overlapping ones once each."""
@@ -222,33 +262,35 @@ class _Index:
         owners = self.owners[np.repeat(self.bounds[found[hits]], counts) + _counting(counts)]
         pairs = np.unique(np.stack([owners, which]), axis=1)
         held = np.bincount(pairs[0], minlength=len(self.order)) if pairs.size else self.sizes * 0
-        for owner in np.flatnonzero((held >= self.share * self.sizes) & (self.sizes >= 3)):
+        for owner in np.flatnonzero((held >= self.needed) & (self.sizes >= 3)):
             mine = owners == owner
             yield from self._together(int(owner), positions[mine], which[mine])
 
     def _together(self, owner: int, positions: Offsets, grams: Offsets) -> Iterator[Place]:
         """Yield the stretches of a document in which enough n-grams of a solution stand."""
-        name, total = self.order[owner], int(self.sizes[owner])
+        name, total, needed = self.order[owner], int(self.sizes[owner]), self.needed[owner]
         reach = int(SPREAD * self.codes[name].size) + self.n
         while positions.size:
-            first, last, count = _densest(positions, grams, reach, self.share * total)
-            if count < self.share * total:
+            first, last, count = _densest(positions, grams, reach, needed)
+            if count < needed:
                 return
             start, end = int(positions[first]), int(positions[last]) + self.n
             yield Place(name, start, end, count / total)
             behind = int(np.searchsorted(positions, end))
             positions, grams = positions[behind:], grams[behind:]
 
-    def is_exact(self, place: Place, document: Hashes) -> tuple[int, int] | None:
-        """Return from where to where all tokens of the solution stand in a row, or None."""
+    def exact(self, place: Place, document: Hashes) -> Place | None:
+        """Return where all tokens of the solution stand in a row, over a place, or None."""
         code = self.codes[place.solution]
-        low = max(place.start - code.size, 0)
-        starts = np.arange(low, min(place.end, document.size - code.size + 1))
+        first = max(place.start - code.size + 1, 0)
+        starts = np.arange(first, min(place.end, document.size - code.size + 1))
         for offset, token in enumerate(code):
             starts = starts[document[starts + offset] == token]
-            if starts.size == 0:
-                return None
-        return int(starts[0]), int(starts[0]) + code.size
+        return (
+            Place(place.solution, int(starts[0]), int(starts[0]) + code.size, 1.0)
+            if starts.size
+            else None
+        )
 
 
 def _densest(positions: Offsets, grams: Offsets, reach: int, enough: float) -> tuple[int, int, int]:
@@ -281,27 +323,28 @@ def _search(chunks: Sequence[Chunk], exact: _Index, loose: _Index) -> list[Match
     tokens = _tokens(text, chunks[0].language)
     breaks = np.flatnonzero(np.frombuffer(text.encode(), np.uint8) == ord("\n"))
     lines = np.searchsorted(breaks, tokens.starts) + 1
-    found: list[Match] = []
+    found: dict[tuple[str, int], Match] = {}
 
     def note(place: Place, kind: Kind) -> None:
         start, end = int(lines[place.start]), int(lines[place.end - 1])
         over = tuple(part for part in chunks if part.start_line <= end and part.end_line >= start)
-        found.append(Match(place.solution, over, start, end, place.share, kind))
+        match = Match(place.solution, over, start, end, place.share, kind)
+        found.setdefault((place.solution, start), match)
 
     taken = set()
     for place in exact.places(tokens.hashes):
-        row = exact.is_exact(place, tokens.hashes)
-        if row is None and exact.codes[place.solution].size < SHORTEST_NEAR:
+        whole = exact.exact(place, tokens.hashes)
+        if whole is not None:
+            note(whole, "exact")
+        elif exact.codes[place.solution].size >= SHORTEST_NEAR:
+            note(place, "near")
+        else:
             continue
-        note(
-            place if row is None else Place(place.solution, *row, 1.0),
-            "near" if row is None else "exact",
-        )
         taken.add(place.solution)
     for place in loose.places(_shape(tokens).hashes):
         if place.solution not in taken:
             note(place, "renamed")
-    return sorted(found, key=lambda match: (match.start_line, match.solution))
+    return sorted(found.values(), key=lambda match: (match.start_line, match.solution))
 
 
 def _join(chunks: Sequence[Chunk]) -> str:

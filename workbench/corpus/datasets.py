@@ -263,7 +263,7 @@ def _revision_of(file: Path) -> str:
 def _ask_hub(place: Place) -> DatasetInfo:
     """Return what the hub knows of a data set: its commit and its card."""
     try:
-        import datasets  # type: ignore[import-untyped]  # noqa: F401
+        import datasets  # noqa: F401
         import httpx2
         from huggingface_hub import HfApi
         from huggingface_hub.errors import (

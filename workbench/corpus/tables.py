@@ -168,7 +168,7 @@ def _csv(stream: _Stream) -> Iterator[Row | Skip]:
 
 def _parquet(path: Path, wanted: Collection[str]) -> Iterator[Row | Skip]:
     try:
-        from pyarrow import parquet  # type: ignore[import-untyped]
+        from pyarrow import parquet
     except ModuleNotFoundError as error:
         raise MissingExtra("A Parquet file", "data") from error
     with parquet.ParquetFile(path) as file:

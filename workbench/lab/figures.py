@@ -15,7 +15,7 @@ except ModuleNotFoundError as error:  # pragma: no cover - only without the extr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workbench.lab.records import ArmResult, CorpusMap, Cost
+    from workbench.lab.records import ArmResult, Cost
 
 CostName = Literal["query", "build", "vectors"]
 
@@ -33,16 +33,13 @@ COLOURS = (
 )
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "cross")
 # Legible on white and on black alike: the page may be either.
-_INK = "#808890"
+INK = "#808890"
 _GRID = "rgba(128,136,144,0.25)"
 _AXES = {
     "query": "milliseconds a query (median, log scale)",
     "build": "seconds to build the index (log scale)",
     "vectors": "megabytes of vectors",
 }
-# More points are drawn by the graphics card, without outlines.
-_MANY = 2_000
-_GROUPS = 7
 
 
 def quality_against_cost(
@@ -90,7 +87,7 @@ def quality_against_cost(
                 showlegend=False,
             )
         )
-    figure.update_layout(_layout(f"{metric} against cost", note=_missing(results, drawn)))
+    figure.update_layout(layout(f"{metric} against cost", note=_missing(results, drawn)))
     figure.update_xaxes(
         title=_AXES[cost], type="linear" if cost == "vectors" else "log", dtick=None
     )
@@ -124,56 +121,14 @@ def score_bars(results: Sequence[ArmResult], metric: str) -> go.Figure:
                 "type": "data",
                 "array": [mean.high - mean.mean for mean in means],
                 "arrayminus": [mean.mean - mean.low for mean in means],
-                "color": _INK,
+                "color": INK,
                 "thickness": 1.2,
             },
             hovertemplate=[_told(one, metric) for one in drawn],
         )
     )
-    figure.update_layout(_layout(metric), height=120 + 34 * len(drawn))
+    figure.update_layout(layout(metric), height=120 + 34 * len(drawn))
     figure.update_xaxes(rangemode="tozero")
-    return figure
-
-
-def map_figure(corpus_map: CorpusMap) -> go.Figure:
-    """Draw the chunks of an index in two dimensions, the largest groups in colours of their own."""
-    sizes: dict[str, int] = {}
-    for group in corpus_map.groups:
-        sizes[group] = sizes.get(group, 0) + 1
-    largest = sorted(sizes, key=lambda group: (-sizes[group], group))[:_GROUPS]
-    figure = go.Figure()
-    scatter = go.Scattergl if len(corpus_map.groups) > _MANY else go.Scatter
-    shown: list[str | None] = [*largest, None]
-    for number, group in enumerate(shown):
-        rows = [
-            row
-            for row, one in enumerate(corpus_map.groups)
-            if (one == group if group is not None else one not in largest)
-        ]
-        if not rows:
-            continue
-        name = f"{len(sizes) - len(largest)} others" if group is None else group
-        figure.add_trace(
-            scatter(
-                x=corpus_map.points[rows, 0],
-                y=corpus_map.points[rows, 1],
-                mode="markers",
-                name=f"{name} ({len(rows):,})",
-                marker={
-                    "size": 4 if len(corpus_map.groups) > _MANY else 7,
-                    "color": COLOURS[number] if group is not None else _INK,
-                    "opacity": 0.75 if group is not None else 0.35,
-                },
-                text=[corpus_map.labels[row] for row in rows],
-                hovertemplate="%{text}<extra></extra>",
-            )
-        )
-    explained = corpus_map.explained
-    share = "" if explained is None else f": two axes hold {explained:.0%} of the variance"
-    title = f"{corpus_map.corpus} by {corpus_map.embedder}, {corpus_map.method.upper()}{share}"
-    figure.update_layout(_layout(title), height=560, legend={"itemsizing": "constant"})
-    figure.update_xaxes(showticklabels=False, zeroline=False)
-    figure.update_yaxes(showticklabels=False, zeroline=False)
     return figure
 
 
@@ -196,7 +151,7 @@ def _front(drawn: Sequence[ArmResult], metric: str, cost: CostName) -> go.Scatte
         x=[x for x, _ in front],
         y=[y for _, y in front],
         mode="lines",
-        line={"color": _INK, "width": 1, "dash": "dot"},
+        line={"color": INK, "width": 1, "dash": "dot"},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -228,14 +183,15 @@ def _missing(results: Sequence[ArmResult], drawn: Sequence[ArmResult]) -> str:
     return "<br>".join(textwrap.wrap(text, 110)[:2])
 
 
-def _layout(title: str, *, note: str = "") -> dict[str, object]:
+def layout(title: str, *, note: str = "") -> dict[str, object]:
+    """Return what all pictures share: no background, ink that shows on white and black."""
     axis = {"gridcolor": _GRID, "linecolor": _GRID, "zerolinecolor": _GRID, "automargin": True}
     return {
         "title": {"text": title, "font": {"size": 15}, "subtitle": {"text": note}},
         "template": "none",
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "ui-sans-serif, system-ui, sans-serif", "size": 12, "color": _INK},
+        "font": {"family": "ui-sans-serif, system-ui, sans-serif", "size": 12, "color": INK},
         "margin": {"l": 60, "r": 24, "t": 72 if note else 48, "b": 60},
         "height": 460,
         "xaxis": axis,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from workbench.corpus.windows import Lines
 from workbench.errors import BadInput, UnknownName, WorkbenchError
-from workbench.lab.records import Arm, Found, Inspection
-from workbench.lab.searching import Indexes, Units, retriever_of
+from workbench.lab.inspection import Found, Inspection
+from workbench.lab.records import Arm
+from workbench.lab.searching import Indexes, Units
 from workbench.retrieval import load_embedder
 from workbench.retrieval.text import cut_query
 from workbench.suites.records import Query
@@ -92,7 +93,7 @@ def _answers(suite: RetrievalSuite, query: Query) -> dict[str, str]:
 def _found(asked: _Asked, arm: Arm, indexes: Indexes, carriers: Sequence[str], depth: int) -> Found:
     try:
         index = indexes.of(arm, carriers)
-        hits = retriever_of(index, arm.retriever).search(asked.query.text, depth)
+        hits = index.retriever(arm.retriever).search(asked.query.text, depth)
         right = [asked.units.is_right(hit.chunk, asked.query) for hit in hits]
         rank = right.index(True) + 1 if True in right else None
         return Found(

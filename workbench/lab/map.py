@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from workbench.errors import BadInput, MissingExtra
-from workbench.lab.records import CorpusMap
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from workbench.retrieval import Index
@@ -23,6 +25,37 @@ GroupName = Literal["package", "language", "licence"]
 METHODS: tuple[MethodName, ...] = ("pca", "umap")
 GROUPS: tuple[GroupName, ...] = ("package", "language", "licence")
 _FEWEST = 3
+# More points are drawn by the graphics card, without outlines.
+_MANY = 2_000
+_COLOURED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusMap:
+    """The chunks of an index in two dimensions: one row a chunk.
+
+    ``explained`` is the share of variance that the two axes of a PCA hold, None for UMAP.
+    """
+
+    corpus: str
+    embedder: str
+    method: str
+    points: NDArray[np.float32] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    groups: tuple[str, ...] = field(repr=False)
+    explained: float | None = None
+
+    def figure(self) -> go.Figure:
+        """Draw it.
+
+        Raises:
+            MissingExtra: plotly is not installed.
+        """
+        return _figure(self)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Show itself in a notebook as a picture that says more when it is pointed at."""
+        return self.figure()._repr_mimebundle_(**options)
 
 
 def corpus_map(index: Index, method: MethodName = "pca", by: GroupName = "package") -> CorpusMap:
@@ -114,3 +147,47 @@ def _package(path: str) -> str:
 
 def _label(chunk: Chunk) -> str:
     return f"{chunk.symbol}<br>{chunk.location}" if chunk.symbol else chunk.location
+
+
+def _figure(corpus_map: CorpusMap) -> go.Figure:
+    """Draw the largest groups in colours of their own, the others in one."""
+    import plotly.graph_objects as go
+
+    from workbench.lab.figures import COLOURS, INK, layout
+
+    sizes = Counter(corpus_map.groups)
+    largest = sorted(sizes, key=lambda group: (-sizes[group], group))[:_COLOURED]
+    figure = go.Figure()
+    scatter = go.Scattergl if len(corpus_map.groups) > _MANY else go.Scatter
+    shown: list[str | None] = [*largest, None]
+    for number, group in enumerate(shown):
+        rows = [
+            row
+            for row, one in enumerate(corpus_map.groups)
+            if (one == group if group is not None else one not in largest)
+        ]
+        if not rows:
+            continue
+        name = group or f"{len(sizes) - len(largest)} others"
+        figure.add_trace(
+            scatter(
+                x=corpus_map.points[rows, 0],
+                y=corpus_map.points[rows, 1],
+                mode="markers",
+                name=f"{name} ({len(rows):,})",
+                marker={
+                    "size": 4 if len(corpus_map.groups) > _MANY else 7,
+                    "color": COLOURS[number] if group is not None else INK,
+                    "opacity": 0.75 if group is not None else 0.35,
+                },
+                text=[corpus_map.labels[row] for row in rows],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    explained = corpus_map.explained
+    share = "" if explained is None else f": two axes hold {explained:.0%} of the variance"
+    title = f"{corpus_map.corpus} by {corpus_map.embedder}, {corpus_map.method.upper()}{share}"
+    figure.update_layout(layout(title), height=560, legend={"itemsizing": "constant"})
+    figure.update_xaxes(showticklabels=False, zeroline=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False)
+    return figure

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
-    import plotly.graph_objects as go
     from numpy.typing import NDArray
-
-    from workbench.types import Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,71 +97,3 @@ class Verdict:
         if self.low > 0:
             return self.a
         return self.b if self.high < 0 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one arm returned for one query: its first hits, and where the right units ranked.
-
-    ``right`` marks the hits that overlap a right unit. ``rank`` is that of the first right hit
-    among ``depth`` searched, None where it is not among them. ``words`` are the contributions of
-    the query's words to the scores of the first wrong hit above the right one, and to those of the
-    right one: (word, wrong, right), largest difference first. For bm25 they are BM25's own
-    summands; for dense they are how much each cosine falls when the word is left out.
-    """
-
-    arm: Arm
-    hits: tuple[Hit, ...]
-    right: tuple[bool, ...]
-    rank: int | None
-    depth: int
-    words: tuple[tuple[str, float, float], ...] = ()
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """One query under every arm. ``answers`` are the right units' texts, by id of the unit.
-
-    ``query_id`` is None and ``answers`` empty for a free text, whose right answer nobody knows.
-    """
-
-    query_id: str | None
-    query: str
-    answers: Mapping[str, str]
-    found: tuple[Found, ...]
-
-    def _repr_html_(self) -> str:
-        from workbench.lab.show import inspection_html
-
-        return inspection_html(self)
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusMap:
-    """The chunks of an index in two dimensions: one row a chunk.
-
-    ``explained`` is the share of variance that the two axes of a PCA hold, None for UMAP.
-    """
-
-    corpus: str
-    embedder: str
-    method: str
-    points: NDArray[np.float32] = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
-    groups: tuple[str, ...] = field(repr=False)
-    explained: float | None = None
-
-    def figure(self) -> go.Figure:
-        """Draw it.
-
-        Raises:
-            MissingExtra: plotly is not installed.
-        """
-        from workbench.lab.figures import map_figure
-
-        return map_figure(self)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        """Show itself in a notebook as a picture that says more when it is pointed at."""
-        return self.figure()._repr_mimebundle_(**options)

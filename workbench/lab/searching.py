@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from workbench.corpus import DEFAULT_CHUNKER, make_chunker
 from workbench.progress import bar
 from workbench.retrieval import DEFAULT_EMBEDDER, Index, build_index, list_indexes
-from workbench.retrieval.rerank import SEPARATOR, Reranked, load_reranker
 from workbench.types import Chunk, Hit
 
 if TYPE_CHECKING:
     from workbench.lab.records import Arm
     from workbench.suites.records import Query, RetrievalSuite
-    from workbench.types import Chunker, Document, Retriever
+    from workbench.types import Chunker, Document
 
 WHOLE = "whole"
 """The chunker that does not cut."""
@@ -129,18 +128,6 @@ class Indexes:
         except Exception as error:
             self._failed[key] = error
             raise
-
-
-def retriever_of(index: Index, name: str) -> Retriever:
-    """Return what searches an index by a retriever's name, reranked where it says so.
-
-    Raises:
-        UnknownName: no retriever or reranker is called so.
-        MissingModel: the weights of one are not to be had.
-    """
-    first, plus, second = name.partition(SEPARATOR)
-    found = index.retriever(first)
-    return Reranked(found, load_reranker(second)) if plus else found
 
 
 def chunker_fingerprint(suite: RetrievalSuite, chunker: Chunker) -> str:

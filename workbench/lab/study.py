@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.durable import replace_durably
-from workbench.errors import BadInput, UnknownName, WorkbenchError
+from workbench.errors import BadInput, InUse, UnknownName, WorkbenchError
 from workbench.lab.records import Arm, ArmResult, Cost, Interval
 from workbench.lab.report import RetrievalReport
 from workbench.lab.searching import (
@@ -24,16 +25,20 @@ from workbench.lab.searching import (
     answers,
     chunker_called,
     chunker_fingerprint,
-    retriever_of,
     usual_chunker,
 )
 from workbench.lab.verdicts import verdicts
 from workbench.locks import exclusive
 from workbench.machine import environment
-from workbench.metrics.ranking import DEFAULT_METRIC, check_metric, score_rankings
+from workbench.metrics.ranking import DEFAULT_METRIC, METRICS, check_metric, score_rankings
 from workbench.progress import bar
-from workbench.retrieval import DEFAULT_EMBEDDER, RETRIEVERS, canonical_name, load_embedder
-from workbench.retrieval.rerank import RERANKERS, SEPARATOR
+from workbench.retrieval import (
+    DEFAULT_EMBEDDER,
+    RETRIEVERS,
+    canonical_name,
+    check_retriever,
+    load_embedder,
+)
 from workbench.retrieval.text import TEXT_VERSION, indexed_text
 from workbench.settings import settings
 from workbench.statistics import bootstrap_mean
@@ -150,18 +155,6 @@ def _plan(suite: RetrievalSuite, split: str | None, limit: int | None, depth: in
     return _Plan(suite, chosen, queries, Units(suite), depth)
 
 
-def _checked_retriever(name: str) -> str:
-    first, plus, second = name.partition(SEPARATOR)
-    if first not in RETRIEVERS:
-        raise UnknownName("retriever", first, RETRIEVERS)
-    if plus:
-        kind, _, model = second.partition("/")
-        entry = RERANKERS.entry(kind)
-        if not model:
-            raise BadInput(f"Which {kind}?", f"Name it: {first}{SEPARATOR}{kind}/<{entry.needs}>")
-    return name
-
-
 def arms_of(
     suite: RetrievalSuite,
     embedders: Sequence[str] = (DEFAULT_EMBEDDER,),
@@ -177,8 +170,9 @@ def arms_of(
     cutters = tuple(dict.fromkeys(chunkers)) or (usual_chunker(suite),)
     for name in cutters:
         chunker_called(name)  # a wrong name is told before anything is measured
-    ways = tuple(dict.fromkeys(map(_checked_retriever, retrievers)))
-    alone = [name for name in ways if name.partition(SEPARATOR)[0] in _NO_EMBEDDER]
+    ways = tuple(dict.fromkeys(retrievers))
+    parts = {name: check_retriever(name)[0] for name in ways}
+    alone = [name for name in ways if parts[name] in _NO_EMBEDDER]
     several = len(cutters) > 1
     arms: list[Arm] = []
     for chunker in cutters:
@@ -206,7 +200,8 @@ def _result(plan: _Plan, arm: Arm, indexes: Indexes, carriers: Sequence[str]) ->
         found = _read(kept, arm, len(plan.queries))
         if found is None:
             found = _measure(plan, arm, indexes.of(arm, carriers))
-            _keep(kept, found)
+            with contextlib.suppress(OSError, InUse):  # what cannot be kept is still a result
+                _keep(kept, found)
         return found
     except WorkbenchError as error:
         return ArmResult(arm, error=str(error))
@@ -216,7 +211,7 @@ def _result(plan: _Plan, arm: Arm, indexes: Indexes, carriers: Sequence[str]) ->
 
 
 def _measure(plan: _Plan, arm: Arm, index: Index) -> ArmResult:
-    retriever = retriever_of(index, arm.retriever)
+    retriever = index.retriever(arm.retriever)
     median, p95 = _milliseconds(retriever, plan.queries)
     rankings = [
         plan.units.ranking(retriever.search(query.text, plan.depth), query)
@@ -299,7 +294,7 @@ def _read(path: Path, arm: Arm, queries: int) -> ArmResult | None:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         scores = {name: np.array(values, dtype=float) for name, values in table["scores"].items()}
-        if not scores or any(values.shape != (queries,) for values in scores.values()):
+        if set(scores) != set(METRICS) or any(len(one) != queries for one in scores.values()):
             return None
         return ArmResult(arm, scores, _intervals(scores), Cost(**table["cost"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

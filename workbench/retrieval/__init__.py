@@ -16,7 +16,7 @@ from workbench.retrieval.embedders import (
     load_embedder,
     register_embedder,
 )
-from workbench.retrieval.index import RETRIEVERS, Index
+from workbench.retrieval.index import RETRIEVERS, Index, check_retriever
 from workbench.retrieval.layout import IndexInfo
 from workbench.retrieval.where import Where
 
@@ -31,6 +31,7 @@ __all__ = [
     "adopt",
     "build_index",
     "canonical_name",
+    "check_retriever",
     "list_indexes",
     "load_embedder",
     "open_index",

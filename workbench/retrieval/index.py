@@ -15,6 +15,7 @@ from workbench.registry import Registry
 from workbench.retrieval.chunk_store import ChunkStore
 from workbench.retrieval.embedders import load_embedder
 from workbench.retrieval.layout import BM25, CHROMA, CHUNKS, META, VECTORS, IndexInfo, read_meta
+from workbench.retrieval.rerank import SEPARATOR, Reranked, check_reranker, load_reranker
 from workbench.retrieval.retrievers import (
     BM25Retriever,
     DenseRetriever,
@@ -82,6 +83,21 @@ class VectorStore(Protocol):
         """Remove what lies outside the build's folder."""
 
 
+def check_retriever(name: str) -> tuple[str, str]:
+    """Return the two parts of a retriever's name: what searches, and what reranks ("" if none).
+
+    Raises:
+        UnknownName: no retriever or reranker is called so.
+        BadInput: the reranker takes a model, and none was named.
+    """
+    first, plus, second = name.partition(SEPARATOR)
+    if first not in RETRIEVERS:
+        raise UnknownName("retriever", first, RETRIEVERS)
+    if plus:
+        check_reranker(second)
+    return first, second
+
+
 class Index:
     """The chunks of one corpus, searchable by words, by vectors, or by both.
 
@@ -116,18 +132,19 @@ class Index:
     def retriever(self, mode: str | None = None, where: Where | None = None) -> Retriever:
         """Return what searches this index by ``mode``: bm25, dense or hybrid.
 
+        With a reranker behind it, as in ``hybrid+cross-encoder/<id or folder>``, the first hits
+        are read again and put into its order.
+
         Raises:
             UnknownName: no retriever is called so, or no chunk has a language or licence that
                 ``where`` names.
             MissingCorpus: the embedder is no longer the one that the index was built with.
+            MissingModel: the reranker is not to be had.
         """
-        name = mode or self.mode
-        if name not in RETRIEVERS:
-            raise UnknownName("retriever", name, RETRIEVERS)
+        name, reranker = check_retriever(mode or self.mode)
         make = {"bm25": self._bm25, "dense": self._dense, "hybrid": self._hybrid}[name]
-        if where:
-            return make(where)
-        return self._once(f"retriever {name}", lambda: make(None))
+        found = make(where) if where else self._once(f"retriever {name}", lambda: make(None))
+        return Reranked(found, load_reranker(reranker)) if reranker else found
 
     def as_retriever(self, k: int = 5, mode: str | None = None, where: Where | None = None) -> Any:
         """Return a LangChain retriever over this index.

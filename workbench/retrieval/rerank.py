@@ -47,16 +47,27 @@ def load_reranker(name: str) -> Judge:
         BadInput: it takes a model, and none was named.
         MissingModel: the model is not to be had.
     """
+    kind, model = check_reranker(name)
+    with _loading:
+        if name not in _loaded:
+            _loaded[name] = RERANKERS.load(kind)(model)
+        return _loaded[name]
+
+
+def check_reranker(name: str) -> tuple[str, str]:
+    """Return the two parts of a reranker's name: its kind, and the model.
+
+    Raises:
+        UnknownName: no reranker is called so.
+        BadInput: it takes a model, and none was named.
+    """
     kind, _, model = name.partition("/")
     if kind not in RERANKERS:
         known = [f"{entry.name}/<id or folder>" for entry in RERANKERS]
         raise UnknownName("reranker", name, known)
     if not model:
         raise BadInput(f"Which {kind}?", f"Name it: {kind}/<hub id or folder>")
-    with _loading:
-        if name not in _loaded:
-            _loaded[name] = RERANKERS.load(kind)(model)
-        return _loaded[name]
+    return kind, model
 
 
 class Reranked:

@@ -22,6 +22,7 @@ import gradio as gr
 from workbench.report import style
 from workbench.ui.compare import CompareTab
 from workbench.ui.corpora import CorporaTab
+from workbench.ui.retrieval import RetrievalTab
 
 _HERE = Path(__file__).parent
 _HEADER = """
@@ -44,11 +45,13 @@ def build() -> gr.Blocks:
             compare = CompareTab()
         with gr.Tab("Corpora", elem_id="tab-corpora"):
             corpora = CorporaTab()
-        corpora.wire(compare)
+        with gr.Tab("Retrieval", elem_id="tab-retrieval"):
+            lab = RetrievalTab()
+        corpora.wire(compare, lab)
         page.load(
-            lambda index: [*compare.refresh(index), *corpora.refresh()],
+            lambda index: [*compare.refresh(index), *corpora.refresh(), *lab.refresh()],
             compare.index,
-            [*compare.refreshed, *corpora.refreshed],
+            [*compare.refreshed, *corpora.refreshed, *lab.refreshed],
             show_progress="hidden",
             api_visibility="private",
         )

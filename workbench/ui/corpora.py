@@ -12,6 +12,7 @@ import gradio as gr
 
 from workbench import api
 from workbench.corpus import CHUNKERS, DEFAULT_CHUNKER, list_corpora
+from workbench.corpus.filters import FILTERS
 from workbench.doctor import menu
 from workbench.errors import BadInput, WorkbenchError
 from workbench.progress import heard_by
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.corpus import Corpus
     from workbench.retrieval import IndexInfo
     from workbench.ui.compare import CompareTab
+    from workbench.ui.retrieval import RetrievalTab
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class CorporaTab:
     def __init__(self) -> None:
         self.table = gr.HTML(table_html(), elem_id="corpora-table")
         self.notice = gr.HTML(elem_id="corpora-notice")
+        self.report = gr.HTML(elem_id="corpora-report")
         with gr.Row(elem_id="building"):
             self._build_crawl()
             self._build_index()
@@ -59,7 +62,14 @@ class CorporaTab:
             self.sources = gr.Textbox(
                 label="Sources",
                 info="Empty for a manifest. Several are parted by spaces.",
-                placeholder="stdlib   folder:PATH",
+                placeholder="folder:PATH   git:URL@REV#SUBDIR   pypi:NAME==VERSION   hf:DATASET",
+            )
+            self.no_filter = gr.Dropdown(
+                [(f"{entry.name}: {entry.summary}", entry.name) for entry in FILTERS],
+                value=[],
+                multiselect=True,
+                label="Filters to leave out",
+                info="All are on unless named here.",
             )
             self.crawl = gr.Button("Crawl", elem_id="crawl", size="md")
 
@@ -96,20 +106,30 @@ class CorporaTab:
                 choices.retrievers(), value="", label="Retriever", min_width=150
             )
             self.k = gr.Number(5, label="Hits", precision=0, minimum=1, min_width=70)
+            self.language = gr.Dropdown(
+                [("any", ""), *choices.languages()], value="", label="Language", min_width=110
+            )
+            self.path = gr.Textbox(
+                label="Path", placeholder="any, or json/*", min_width=110, elem_id="path"
+            )
             self.search = gr.Button("Search", variant="primary", elem_id="search", size="md")
         self.hits = gr.HTML(elem_id="hits")
 
-    def wire(self, compare: CompareTab) -> None:
-        """Connect the buttons; a new index is at once offered in the Compare tab."""
+    def wire(self, compare: CompareTab, lab: RetrievalTab) -> None:
+        """Connect the buttons; a new index is at once offered in the other tabs."""
 
         def refresh(index: str | None) -> list[Any]:
-            return [*self.refresh(), *compare.refresh(index)]
+            return [*self.refresh(), *compare.refresh(index), *lab.refresh()]
 
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress_on": self.notice}
         # One at a time: a second crawl or index would only fight for the same disk and cores.
         building: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "building"}
         crawling = self.crawl.click(
-            self.do_crawl, [self.name, self.sources], self.notice, **hidden, **building
+            self.do_crawl,
+            [self.name, self.sources, self.no_filter],
+            [self.notice, self.report],
+            **hidden,
+            **building,
         )
         indexing = self.index.click(
             self.do_index,
@@ -122,14 +142,14 @@ class CorporaTab:
             done.then(
                 refresh,
                 compare.index,
-                [*self.refreshed, *compare.refreshed],
+                [*self.refreshed, *compare.refreshed, *lab.refreshed],
                 show_progress="hidden",
                 api_visibility="private",
             )
         gr.on(
             [self.search.click, self.query.submit],
             self.do_search,
-            [self.query, self.searched, self.retriever, self.k],
+            [self.query, self.searched, self.retriever, self.k, self.language, self.path],
             [self.notice, self.hits],
             api_visibility="private",
             show_progress_on=self.hits,
@@ -137,14 +157,24 @@ class CorporaTab:
 
     # --- what happens ------------------------------------------------------------------
 
-    def do_crawl(self, name: str, sources: str, progress: gr.Progress = _BAR) -> str:
-        """Crawl, and say in one line what came of it."""
+    def do_crawl(
+        self,
+        name: str,
+        sources: str,
+        no_filter: list[str] | None = None,
+        progress: gr.Progress = _BAR,
+    ) -> tuple[str, str]:
+        """Crawl, and say in one line what came of it, and in tables what was read and left out."""
+        told = ""
 
         def work() -> str:
-            report = api.crawl((name or "").strip(), *shlex.split(sources or "")).report()
+            nonlocal told
+            named = shlex.split(sources or "")
+            report = api.crawl((name or "").strip(), *named, without=no_filter or None).report()
+            told = f"<div class='wb wb-report'>{report._repr_html_()}</div>"
             return f"{name}: {report.read:,} files read, {report.seen - report.read:,} left out."
 
-        return _in_one_line(work, progress)
+        return _in_one_line(work, progress), told
 
     def do_index(
         self,
@@ -158,7 +188,15 @@ class CorporaTab:
             return choices.problem_html(BadInput("There is no corpus.", "Crawl one first."))
         return _in_one_line(lambda: str(api.index(corpus, embedder, chunker).info), progress)
 
-    def do_search(self, query: str, index: str, retriever: str, k: float) -> tuple[str, Any]:
+    def do_search(
+        self,
+        query: str,
+        index: str,
+        retriever: str,
+        k: float,
+        language: str = "",
+        path: str = "",
+    ) -> tuple[str, Any]:
         """Search an index; return what is wrong, and the hits."""
         try:
             named = choices.split_index(index)
@@ -172,6 +210,8 @@ class CorporaTab:
                 retriever=retriever or None,
                 embedder=embedder,
                 chunker=chunker,
+                languages=[language] if language else (),
+                paths=[path.strip()] if (path or "").strip() else (),
             )
         except WorkbenchError as error:
             return choices.problem_html(error), gr.skip()

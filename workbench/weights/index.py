@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -65,6 +66,12 @@ def pip_settings() -> PipSettings:
 
 
 def _from_pip() -> dict[str, str]:
+    """Ask once for each state of pip's variables: it takes pip a second to answer."""
+    return _asked(tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("PIP_"))))
+
+
+@cache
+def _asked(variables: tuple[tuple[str, str], ...]) -> dict[str, str]:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
