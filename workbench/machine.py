@@ -22,7 +22,7 @@ TOOLCHAINS = {
     "csharp": "dotnet",
     "php": "php",
 }
-KEYS = ("OPENAI_COMPATIBLE_API_KEY", "HF_TOKEN")
+KEYS = ("OPENAI_COMPATIBLE_API_KEY", "OPENAI_API_KEY", "COHERE_API_KEY", "HF_TOKEN")
 _PACKAGES = (
     "code-workbench",
     "xllamacpp",
