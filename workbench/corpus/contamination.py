@@ -154,12 +154,14 @@ def find_contamination(
     """Find the chunks that contain a solution, or a part of one that is cut between chunks.
 
     The chunks of a file are put together again, so that no cut hides a solution; every chunk on
-    the lines where it stands is named. Comments, docstrings, white space and the imports of a
-    solution are not compared. ``near`` and ``renamed`` are the least shares of n-grams.
+    the lines where it stands is named. Comments, docstrings, white space, round brackets, the
+    kind of quotes, and the imports of a solution are not compared. ``near`` and ``renamed`` are
+    the least shares of n-grams.
 
-    Short solutions are held to more: those under 20 tokens must stand there token by token, and
-    those under 9 are not judged. n-grams that more than 1 % of the solutions share (and more
-    than two), such as a class head, are evidence for none.
+    Short solutions are held to more: those under 40 tokens are not looked for under other names,
+    those under 20 must stand there token by token, and those under 9 are not judged. n-grams that
+    more than 1 % of the solutions share (and more than two), such as a class head, are evidence
+    for none.
     """
     detector = Detector(solutions, near=near, renamed=renamed)
     files: dict[tuple[str, str], list[Chunk]] = {}
@@ -180,7 +182,7 @@ class Detector:
     """
 
     def __init__(
-        self, solutions: Mapping[str, str], *, near: float = 0.5, renamed: float = 0.6
+        self, solutions: Mapping[str, str], *, near: float = 0.5, renamed: float = 0.65
     ) -> None:
         codes = {name: _tokens(_IMPORT.sub("", code), "python") for name, code in solutions.items()}
         judged = {name: code for name, code in codes.items() if code.hashes.size >= SHORTEST}
