@@ -91,7 +91,7 @@ def _document(hit: Hit) -> Document:
         "language": chunk.language,
         "license": chunk.license,
         "source": chunk.source,
-        "score": hit.score,
+        "score": float(hit.score),
     }
     return Document(id=chunk.id, page_content=chunk.text, metadata=metadata)
 
@@ -188,15 +188,14 @@ def _facts(completion: Completion) -> dict[str, Any]:
 class Hosted:
     """One provider of embeddings: the class that asks it, its key, and where else it may lie.
 
-    ``servers`` are the variables that name another server, the first that is set. ``fixed``
-    are the class's own settings, and ``server_option`` its name for the server.
+    ``servers`` are the variables that name another server, of which the first that is set
+    counts. ``fixed`` are settings of the class.
     """
 
     module: str
     class_name: str
     key: str
     servers: tuple[str, ...]
-    server_option: str
     fixed: Mapping[str, Any]
 
 
@@ -209,7 +208,6 @@ HOSTED = {
         "OpenAIEmbeddings",
         "OPENAI_API_KEY",
         ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
-        "base_url",
         {"check_embedding_ctx_length": False, "chunk_size": 64, "max_retries": 4},
     ),
     "cohere": Hosted(
@@ -217,7 +215,6 @@ HOSTED = {
         "CohereEmbeddings",
         "COHERE_API_KEY",
         ("CO_API_URL",),
-        "base_url",
         {"truncate": "END", "max_retries": 1},
     ),
 }
@@ -253,7 +250,7 @@ def hosted_embeddings(provider: str, model: str) -> Embeddings:
     options = dict(hosted.fixed, model=model, request_timeout=settings().token_timeout)
     server = hosted_server(provider)
     if server:
-        options[hosted.server_option] = server
+        options["base_url"] = server
     embeddings: Embeddings = getattr(module, hosted.class_name)(**options)
     return embeddings
 
@@ -314,7 +311,7 @@ def _without_keys(text: str) -> str:
     for name, value in os.environ.items():
         if value and len(value) > 3 and re.search("KEY|TOKEN|SECRET|PASSWORD", name):
             text = text.replace(value, "***")
-    return re.sub(r"(?<=://)[^/\s@]*@", "", text)
+    return _public(text)
 
 
 # --- which embeddings these are ---------------------------------------------------------
