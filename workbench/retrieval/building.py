@@ -291,8 +291,9 @@ def _write(build: Path, recipe: _Recipe, chunks: Source, before: _Before | None)
     embedder = load_embedder(recipe.embedder)
     words = cast("type[BM25View]", VIEWS.load(BM25))
     clock = _Clock()
-    cut = pieces(chunks, _known_chunks(recipe, before))
-    count = write_chunks(build / CHUNKS, bar(cut, desc="Chunk", unit="document"))
+    known = _known_chunks(recipe, before)
+    cut = bar(pieces(chunks, known), desc="Chunk", unit="document")
+    count = write_chunks(build / CHUNKS, cut, known.path if known else None)
     if not count:
         raise BadInput(
             f"The corpus {recipe.corpus} has no chunks.",

@@ -56,10 +56,13 @@ class Cutting:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The chunks of one document, and what identifies it; None where nobody knows."""
+    """The chunks of one document, and what identifies it; None where nobody knows.
+
+    ``chunks`` are a run of positions where they stand in the build before.
+    """
 
     key: bytes | None
-    chunks: Sequence[Chunk]
+    chunks: Sequence[Chunk] | range
 
 
 def pieces(source: Source, known: KnownChunks | None) -> Iterator[Piece]:
@@ -67,7 +70,7 @@ def pieces(source: Source, known: KnownChunks | None) -> Iterator[Piece]:
     if isinstance(source, Cutting):
         for document in source.documents():
             key = _key(document)
-            found = known.of(key) if known else None
+            found = known.place(key) if known else None
             yield Piece(key, source.chunker.chunk(document) if found is None else found)
     elif isinstance(source, KnownChunks):
         yield from source.pieces()
@@ -76,38 +79,60 @@ def pieces(source: Source, known: KnownChunks | None) -> Iterator[Piece]:
             yield Piece(None, (chunk,))
 
 
-def write_chunks(path: Path, documents: Iterable[Piece]) -> int:
+def write_chunks(path: Path, documents: Iterable[Piece], before: Path | None = None) -> int:
     """Write chunks into a new SQLite file and return how many there were.
+
+    ``before`` is the file that runs of positions are copied from.
 
     Raises:
         BadInput: two chunks share an id.
     """
-    marks = ", ".join("?" * len(_COLUMNS))
-    kept: list[tuple[bytes, int, int]] = []
-    count = 0
-
-    def rows() -> Iterator[tuple[object, ...]]:
-        nonlocal count
-        for piece in documents:
-            if piece.key is not None:
-                kept.append((piece.key, count, len(piece.chunks)))
-            for chunk in piece.chunks:
-                yield (count, *map(_storable, _values(chunk)))
-                count += 1
-
-    with closing(sqlite3.connect(path)) as database:
+    with closing(sqlite3.connect(path.absolute().as_uri(), uri=True)) as database:
         database.execute(
             f"CREATE TABLE chunks (position INTEGER PRIMARY KEY, {_NAMES}, UNIQUE (id))"
         )
         database.execute("CREATE TABLE documents (key BLOB, first INTEGER, count INTEGER)")
+        if before is not None:
+            database.execute("ATTACH ? AS before", [_read_only(before)])
         try:
-            database.executemany(f"INSERT INTO chunks VALUES (?, {marks})", rows())
+            count = _write_pieces(database, documents)
         except sqlite3.IntegrityError as error:
             raise BadInput(
                 f"Two chunks share an id ({error}).", "A chunker must give each its own."
             ) from error
-        database.executemany("INSERT INTO documents VALUES (?, ?, ?)", kept)
         database.commit()
+    return count
+
+
+def _write_pieces(database: sqlite3.Connection, documents: Iterable[Piece]) -> int:
+    insert = f"INSERT INTO chunks VALUES (?, {', '.join('?' * len(_COLUMNS))})"
+    copy = (
+        f"INSERT INTO chunks SELECT position + ?, {_NAMES} FROM before.chunks"
+        " WHERE position >= ? AND position < ?"
+    )
+    run, count = range(0), 0  # what is still to be copied, and the chunks met so far, it included
+
+    def flush() -> None:
+        if run:
+            database.execute(copy, [count - len(run) - run.start, run.start, run.stop])
+
+    for piece in documents:
+        if piece.key is not None:
+            row = (piece.key, count, len(piece.chunks))
+            database.execute("INSERT INTO documents VALUES (?, ?, ?)", row)
+        if isinstance(piece.chunks, range):
+            if piece.chunks.start != run.stop:
+                flush()
+                run = range(piece.chunks.start, piece.chunks.start)
+            run = range(run.start, piece.chunks.stop)  # what stood together is copied together
+            count += len(piece.chunks)
+        else:
+            flush()
+            run = range(0)
+            for chunk in piece.chunks:
+                database.execute(insert, (count, *map(_storable, _values(chunk))))
+                count += 1
+    flush()
     return count
 
 
@@ -115,9 +140,7 @@ class ChunkStore:
     """Reads single chunks, so that a large corpus need not fit into memory. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        # Nothing writes to the file again; without immutable, SQLite would look for a journal.
-        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-        self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        self._database = sqlite3.connect(_read_only(path), uri=True, check_same_thread=False)
         self._lock = threading.Lock()
         self._masks: dict[Where, Mask] = {}
 
@@ -204,9 +227,10 @@ class KnownChunks:
     """The chunks of an earlier build, by the document that they were cut from."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._store = ChunkStore(path)
         rows = self._store.select("SELECT key, first, count FROM documents")
-        self._places = {key: (first, count) for key, first, count in rows}
+        self._places = {key: range(first, first + count) for key, first, count in rows}
 
     def __call__(self) -> Iterator[Chunk]:
         """Yield all chunks, in their order."""
@@ -215,16 +239,15 @@ class KnownChunks:
     def pieces(self) -> Iterator[Piece]:
         """Yield all chunks by the documents that they were cut from, as far as that is known."""
         if self._places:
-            for key, (first, count) in self._places.items():
-                yield Piece(key, self._store.between(first, first + count))
+            for key, place in self._places.items():
+                yield Piece(key, self._store.between(place.start, place.stop))
         else:
             for chunk in self._store:
                 yield Piece(None, (chunk,))
 
-    def of(self, key: bytes) -> list[Chunk] | None:
-        """Return a document's chunks, None where it was not in that build."""
-        place = self._places.get(key)
-        return None if place is None else self._store.between(place[0], sum(place))
+    def place(self, key: bytes) -> range | None:
+        """Return the positions of a document's chunks, None where it was not in that build."""
+        return self._places.get(key)
 
 
 def _check(where: Where, kinds: Iterable[tuple[str | None, str | None, str]]) -> None:
@@ -242,6 +265,11 @@ def _check(where: Where, kinds: Iterable[tuple[str | None, str | None, str]]) ->
 def _key(document: Document) -> bytes:
     """Identify all of a document that a chunker may look at."""
     return hashlib.sha256(json.dumps(astuple(document)).encode()).digest()
+
+
+def _read_only(path: Path) -> str:
+    # Nothing writes to the file again; without immutable, SQLite would look for a journal.
+    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
 
 
 def _storable(value: object) -> object:

@@ -56,7 +56,7 @@ def cut_query(query: str) -> str:
 
 def encodable(text: str) -> str:
     """Return ``text`` with lone surrogates replaced: tokenizers and SQLite refuse them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def code_words(text: str) -> list[str]:

@@ -254,27 +254,25 @@ def missed(
     parts = [rows[i : i + _QUERIES_AT_ONCE] for i in range(0, len(rows), _QUERIES_AT_ONCE)]
 
     def ask(part: Sequence[int]) -> list[int]:
-        own = vectors[list(part)]
+        own = np.asarray(vectors[list(part)])  # Chroma takes each number out: slow of a memmap
         found = collection.query(query_embeddings=own, n_results=1, include=["embeddings"])
         assert found["embeddings"] is not None, "embeddings were asked for"
+        names = [best[0] if best else None for best in found["ids"]]
+        own_name = [name == ids[row] for name, row in zip(names, part, strict=True)]
+        kept = cast("list[Vectors]", found["embeddings"])
+        near = [one[0] for one, same in zip(kept, own_name, strict=True) if same]
+        right = (np.array(near, np.float32).reshape(-1, own.shape[1]) == own[own_name]).all(axis=1)
+        if not right.all():
+            hit = [row for row, same in zip(part, own_name, strict=True) if same]
+            raise _wrong(ids[hit[int(np.argmin(right))]])
         # An id that no query returns is asked for by name.
-        astray = []
-        for place, (row, names, near) in enumerate(
-            zip(part, found["ids"], found["embeddings"], strict=True)
-        ):
-            if names and names[0] == ids[row]:
-                if not _is(cast("list[object]", near)[0], own[place]):
-                    raise _wrong(ids[row])
-            else:
-                astray.append((row, names[0] if names else None))
+        astray = [(row, name) for row, name in zip(part, names, strict=True) if name != ids[row]]
         _check_by_name(collection, ids, vectors, [row for row, _ in astray])
-        return [
-            row
-            for row, name in astray
-            if name is None
-            or float(vectors[row_of[name]] @ vectors[row])
-            < float(vectors[row] @ vectors[row]) - _EQUAL
-        ]
+        return [row for row, name in astray if name is None or not near_enough(row, row_of[name])]
+
+    def near_enough(row: int, other: int) -> bool:
+        own = vectors[row]
+        return bool(vectors[other] @ own >= own @ own - _EQUAL)
 
     missing: list[int] = []
     with (
