@@ -69,7 +69,7 @@ def train(examples: Sequence[Example], source: Path, folder: Path, recipe: Recip
     batch = min(recipe.batch, len(examples))
     steps = math.ceil(recipe.epochs * (len(examples) // batch))
     with bar(total=steps, desc="Tuning", unit=" steps") as progress, _quiet():
-        trainer = SentenceTransformerTrainer(
+        trainer = _Trainer(
             model=model,
             args=_arguments(folder, recipe, batch, steps),
             train_dataset=_rows(examples),
@@ -146,6 +146,16 @@ def _rows(examples: Sequence[Example]) -> Dataset:
     for number in range(len(examples[0].negatives)):
         columns[f"negative_{number + 1}"] = [one.negatives[number] for one in examples]
     return Dataset.from_dict(columns)
+
+
+class _Trainer(SentenceTransformerTrainer):
+    """The library's trainer without its model cards, which took longer to write than weights."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Add none."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        self.model.save(str(output_dir), create_model_card=False)
 
 
 class _Watch(TrainerCallback):
