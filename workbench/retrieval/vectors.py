@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from workbench.types import Vectors
 
 _COLLECTION = "chunks"
+_OPEN_AGAIN = "Open the index again: what is damaged is mended then."
+_AGAIN = "Mend that, and run it again."
 # What Chroma writes where a collection has no embedding function.
 _NO_FUNCTION = ("legacy", "unknown")
 _DATABASE = "chroma.sqlite3"
@@ -80,13 +82,15 @@ class EmbeddedChroma:
     ) -> None:
         """Write float32[len(ids), dim] in the order of ``ids``, by a change where one is given."""
         folder = build / CHROMA
-        if change is None:
-            with _writing(folder) as client:
-                fill(client, _COLLECTION, ids, vectors)
-        else:
-            shutil.copytree(change.before / CHROMA, folder)
-            _apply(folder, change, [ids[row] for row in change.rows], vectors[list(change.rows)])
-        _shrink(folder / _DATABASE)
+        with _plainly("written", _AGAIN):
+            if change is None:
+                with _writing(folder) as client:
+                    fill(client, _COLLECTION, ids, vectors)
+            else:
+                shutil.copytree(change.before / CHROMA, folder)
+                new = list(change.rows)
+                _apply(folder, change, [ids[row] for row in new], vectors[new])
+            _shrink(folder / _DATABASE)
 
     def verify(self, build: Path, ids: Sequence[str], vectors: Vectors) -> None:
         """Find every id with exactly its vector, and every vector by a query, as it is on disk.
@@ -103,7 +107,7 @@ class EmbeddedChroma:
         }
         rows: Sequence[int] = range(len(ids))
         for ef in (_EF_QUICK, _EF_SEARCH):
-            with _copy_of(build, hashes) as client:
+            with _plainly("checked", _AGAIN), _copy_of(build, hashes) as client:
                 collection = client.get_collection(_COLLECTION, embedding_function=None)
                 if ef != _EF_SEARCH:
                     # It is read when the graph is loaded, which the first query does.
@@ -120,14 +124,8 @@ class EmbeddedChroma:
             WorkbenchError: a file is not as it was written; nothing was opened.
         """
         mine = {name: hash_ for name, hash_ in hashes.items() if name.startswith(f"{CHROMA}/")}
-        try:
+        with _plainly("read", _OPEN_AGAIN):
             copy = private_copy(build, mine, written=(f"{CHROMA}/{_DATABASE}",))
-        except Damaged as error:
-            raise WorkbenchError(
-                f"The vectors of this index are damaged: {error}.",
-                "Open the index again: what is damaged is mended then.",
-            ) from error
-        with reading():
             client = _client(copy / CHROMA)
             view = ChromaView(client.get_collection(_COLLECTION, embedding_function=None))
             # The graph lies in memory; an index that nobody holds any more gives it back.
@@ -166,7 +164,7 @@ class ChromaView:
         Raises:
             WorkbenchError: Chroma, or its server, cannot answer.
         """
-        with reading():
+        with _plainly("read", _OPEN_AGAIN):
             found = self._collection.query(
                 query_embeddings=vector[None, :],
                 n_results=min(k, self._count),
@@ -181,23 +179,17 @@ class ChromaView:
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def _plainly(done: str, remedy: str) -> Iterator[None]:
     """Turn what Chroma raises, a panic of its native code included, to one clear line."""
     try:
         yield
-    except (ChromaError, HTTPError, OSError) as error:
-        raise _unreadable(error) from error
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # which pyo3 does not export
+        # pyo3 does not export its panics, which are no Exceptions.
+        panic = type(error).__name__ == "PanicException"
+        if not panic and not isinstance(error, ChromaError | HTTPError | OSError | Damaged):
             raise
-        raise _unreadable(error) from error
-
-
-def _unreadable(error: BaseException) -> WorkbenchError:
-    return WorkbenchError(
-        f"The vectors of this index cannot be read: {error}.",
-        "Open the index again: what is damaged is mended then.",
-    )
+        cause = f"The vectors of this index cannot be {done}: {error}."
+        raise WorkbenchError(cause, remedy) from error
 
 
 def _apply(folder: Path, change: Change, ids: Sequence[str], vectors: Vectors) -> None:
@@ -250,7 +242,7 @@ def missed(
     """
     if collection.count() != len(ids):
         raise WorkbenchError(f"Chroma kept {collection.count()} of {len(ids)} vectors.")
-    row_of = {id_: row for row, id_ in enumerate(ids)}
+    row_of: dict[str | None, int] = {id_: row for row, id_ in enumerate(ids)}
     parts = [rows[i : i + _QUERIES_AT_ONCE] for i in range(0, len(rows), _QUERIES_AT_ONCE)]
 
     def ask(part: Sequence[int]) -> list[int]:
@@ -268,20 +260,21 @@ def missed(
         # An id that no query returns is asked for by name.
         astray = [(row, name) for row, name in zip(part, names, strict=True) if name != ids[row]]
         _check_by_name(collection, ids, vectors, [row for row, _ in astray])
-        return [row for row, name in astray if name is None or not near_enough(row, row_of[name])]
+        return [row for row, name in astray if not near_enough(row, row_of.get(name))]
 
-    def near_enough(row: int, other: int) -> bool:
+    def near_enough(row: int, other: int | None) -> bool:
         own = vectors[row]
-        return bool(vectors[other] @ own >= own @ own - _EQUAL)
+        return other is not None and bool(vectors[other] @ own >= own @ own - _EQUAL)
 
     missing: list[int] = []
-    with (
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        bar(total=len(rows), desc="Verify", unit="chunk") as progress,
-    ):
-        for part, lost in zip(parts, pool.map(ask, parts), strict=True):
-            missing += lost
-            progress.update(len(part))
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        with bar(total=len(rows), desc="Verify", unit="chunk") as progress:
+            for part, lost in zip(parts, pool.map(ask, parts), strict=True):
+                missing += lost
+                progress.update(len(part))
+    finally:
+        pool.shutdown(cancel_futures=True)  # where one has failed, the others need not be asked
     return missing
 
 
