@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (home / "models").symlink_to(REAL_MODELS, target_is_directory=True)
     code = folder / "code"
     code.mkdir()
+    library = sysconfig.get_path("stdlib")
     (code / "intervals.py").write_text(CODE, encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -53,7 +55,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {**os.environ, **ENVIRONMENT, "WORKBENCH_HOME": str(home)}
     prepare = (
         "from workbench import api;"
-        f"api.crawl('mine', {f'folder:{code}'!r}); api.index('mine', 'static')"
+        f"api.crawl('mine', {f'folder:{code}'!r}); api.index('mine', 'static');"
+        # Two packages of the standard library: enough documented functions to ask for.
+        f"api.crawl('lab', *{[f'folder:{library}/{name}' for name in ('email', 'asyncio')]!r});"
+        "api.index('lab', 'static')"
     )
     subprocess.run([sys.executable, "-c", prepare], env=environment, check=True, timeout=120)
     serve = f"from workbench.ui import launch; launch(port={port})"
@@ -302,3 +307,108 @@ def test_an_index_is_built_on_the_page(open_page: Callable[..., Page]) -> None:
     page.locator("button#index").click()
     page.locator("#corpora-notice").get_by_text("mine:").wait_for()
     page.locator("#corpora-table").get_by_text("static, lines").wait_for()
+
+
+def open_lab(page: Page) -> None:
+    page.get_by_role("tab", name="Retrieval").click()
+    suite = page.locator("#suite input")
+    suite.fill("lab")
+    page.get_by_role("option", name="mined from lab", exact=True).click()
+
+
+def measure(page: Page) -> None:
+    page.locator("#measure").click()
+    page.locator("#study li").first.wait_for()
+    page.locator("#measure").wait_for()
+
+
+def test_a_study_fills_its_table_gives_verdicts_and_draws(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    open_lab(page)
+    measure(page)
+    arms = page.locator("#study tbody td:first-child").all_inner_texts()
+    assert sorted(arms) == ["bm25", "static dense", "static hybrid"]
+    verdicts = page.locator("#study li").all_inner_texts()
+    assert any("beats" in line or "within noise" in line for line in verdicts)
+    page.locator("#study-plot .textpoint").first.wait_for()
+    drawn = page.locator("#study-plot .textpoint").all_text_contents()
+    assert sorted(drawn) == sorted(arms)
+    page.locator("#study-cost").get_by_text("seconds to build").click()
+    page.locator("#study-plot .xtitle").get_by_text("seconds to build").wait_for()
+    # What was measured is kept: the second time it is there at once, the same to the digit.
+    before = page.locator("#study table").inner_text()
+    measure(page)
+    assert page.locator("#study table").inner_text() == before
+
+
+def test_a_query_is_inspected_and_a_corpus_is_mapped(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    open_lab(page)
+    measure(page)
+    page.locator("#inspector > button").click()
+    page.locator("#inspected input").click()
+    page.get_by_role("option").first.click()
+    page.locator("#inspect").click()
+    columns = page.locator("#inspection .wb-column")
+    columns.first.wait_for()
+    assert columns.count() == 3
+    assert "def " in page.locator("#inspection .wb-body pre").first.text_content()
+    columns.first.locator("summary").first.click()
+    assert columns.first.locator("pre").first.inner_text().strip()
+    page.locator("#mapping > button").click()
+    page.locator("#mapped input[role=listbox], #mapped input").first.click()
+    page.get_by_role("option", name="lab", exact=True).click()
+    page.locator("#draw-map").click()
+    page.locator("#map .legendtext").get_by_text("asyncio").first.wait_for(state="attached")
+
+
+def test_what_is_wrong_in_the_lab_is_one_line(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.get_by_role("tab", name="Retrieval").click()
+    page.locator("#suite input").fill("cosqqa")
+    page.locator("#suite input").press("Enter")
+    page.locator("#measure").click()
+    page.locator("#study-notice").get_by_text("No suite is called").wait_for()
+    page.locator("#measure").wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_lab_fits_its_window(open_page: Callable[..., Page], width: int, theme: str) -> None:
+    page = open_page(width, theme)
+    open_lab(page)
+    measure(page)
+    page.locator("#study-plot .textpoint").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_a_crawl_on_the_page_shows_what_was_left_out(
+    open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "a.py").write_text(CODE, encoding="utf-8")
+    (tmp_path / "tests" / "test_a.py").write_text(CODE, encoding="utf-8")
+    page = open_page()
+    page.get_by_role("tab", name="Corpora").click()
+    page.get_by_label("Corpus").first.fill("fresh")
+    page.get_by_label("Corpus").first.press("Enter")
+    page.get_by_label("Sources").fill(f"folder:{tmp_path}")
+    page.locator("button#crawl").click()
+    report = page.locator("#corpora-report")
+    report.get_by_text("Left out").wait_for()
+    assert "test" in report.inner_text()
+    page.locator("#corpora-table").get_by_text("fresh").wait_for()
+
+
+def test_a_search_keeps_to_its_path(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.get_by_role("tab", name="Corpora").click()
+    page.get_by_label("In", exact=True).click()
+    page.get_by_role("option", name="lab", exact=True).click()
+    page.locator("#query textarea, #query input").first.fill("parse a message")
+    page.locator("#path textarea, #path input").first.fill("*queues.py")
+    page.locator("#search").click()
+    page.locator("#hits summary").first.wait_for()
+    found = page.locator("#hits summary").all_inner_texts()
+    assert found
+    assert all("queues.py" in line for line in found)

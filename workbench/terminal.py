@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.syntax import Syntax
@@ -119,12 +120,12 @@ def _counts(counts: Mapping[str, int]) -> str:
 def show_retrieval_report(report: RetrievalReport) -> None:
     """Print the arms with their intervals and costs, best first, then the verdicts."""
     console = Console()
-    table = Table(title=report.title, title_justify="left")
-    table.add_column("arm", overflow="fold")
-    table.add_column(f"{report.metric} (95 %)", justify="right")
+    table = Table(title=report.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("arm", overflow="fold", min_width=14)
     others = [metric for metric in METRICS if metric != report.metric]
-    for name in (*others, "build s", "MB", "query ms"):
-        table.add_column(name, justify="right")
+    short = [metric.replace("recall", "R") for metric in others]
+    for name in (report.metric, "95 %", *short, "build s", "MB", "ms"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in report.ranked:
         if one.error is not None or one.cost is None:
             table.add_row(one.arm.name, Text(f"failed: {one.error}", style="red"))
@@ -133,7 +134,8 @@ def show_retrieval_report(report: RetrievalReport) -> None:
         build = one.cost.build_seconds
         table.add_row(
             one.arm.name,
-            f"{mean.mean:.3f} ({mean.low:.3f} to {mean.high:.3f})",
+            f"{mean.mean:.3f}",
+            f"{mean.low:.3f} to {mean.high:.3f}",
             *(f"{one.means[metric].mean:.3f}" for metric in others),
             "cached" if build is None else f"{build:.1f}",
             f"{one.cost.vector_megabytes:.1f}",

@@ -187,7 +187,7 @@ def layout(title: str, *, note: str = "") -> dict[str, object]:
     """Return what all pictures share: no background, ink that shows on white and black."""
     axis = {"gridcolor": _GRID, "linecolor": _GRID, "zerolinecolor": _GRID, "automargin": True}
     return {
-        "title": {"text": title, "font": {"size": 15}, "subtitle": {"text": note}},
+        "title": {"text": title, "font": {"size": 15}, "x": 0, "subtitle": {"text": note}},
         "template": "none",
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

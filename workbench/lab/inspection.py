@@ -13,6 +13,8 @@ from workbench.report import code_html, style
 if TYPE_CHECKING:
     from workbench.types import Hit
 
+_TITLE = 60
+"""Characters of the first line, which stands for a chunk that has no name."""
 _WORDS = 8
 """Words that are shown of those that misled an arm."""
 
@@ -91,10 +93,10 @@ def _column(found: Found) -> str:
 def _hit(hit: Hit, right: bool) -> str:
     chunk = hit.chunk
     mark = "<span class='wb-right' title='right'>✓</span> " if right else ""
-    symbol = f" <b>{html.escape(chunk.symbol)}</b>" if chunk.symbol else ""
+    named = chunk.symbol or chunk.text.lstrip().partition("\n")[0][:_TITLE]
     return (
-        f"<details><summary>{mark}{hit.rank}. {html.escape(chunk.location)}{symbol}"
-        f" <span class='wb-dim'>{hit.score:.3f}</span></summary>"
+        f"<details><summary>{mark}{hit.rank}. <b>{html.escape(named)}</b>"
+        f" <span class='wb-dim'>{html.escape(chunk.location)}, {hit.score:.3f}</span></summary>"
         f"{code_html(chunk.text, chunk.language)}</details>"
     )
 

@@ -133,8 +133,11 @@ def _groups(chunks: Sequence[Chunk], by: GroupName) -> tuple[str, ...]:
     if by == "licence":
         return tuple(chunk.license or "unknown" for chunk in chunks)
     # Of several sources, each is a package; of one, its top folders and modules are.
-    if len({chunk.source for chunk in chunks}) > 1:
-        return tuple(chunk.source.partition(":")[2] or chunk.source for chunk in chunks)
+    sources = {chunk.source for chunk in chunks}
+    if len(sources) > 1:
+        short = {one: one.partition(":")[2].rpartition("/")[2] or one for one in sources}
+        told_apart = len(set(short.values())) == len(sources)
+        return tuple(short[chunk.source] if told_apart else chunk.source for chunk in chunks)
     return tuple(_package(chunk.path) for chunk in chunks)
 
 
@@ -185,9 +188,10 @@ def _figure(corpus_map: CorpusMap) -> go.Figure:
             )
         )
     explained = corpus_map.explained
-    share = "" if explained is None else f": two axes hold {explained:.0%} of the variance"
-    title = f"{corpus_map.corpus} by {corpus_map.embedder}, {corpus_map.method.upper()}{share}"
-    figure.update_layout(layout(title), height=560, legend={"itemsizing": "constant"})
+    share = "" if explained is None else f"the two axes hold {explained:.0%} of the variance"
+    title = f"{corpus_map.corpus} by {corpus_map.embedder}, {corpus_map.method.upper()}"
+    legend = {"itemsizing": "constant", "orientation": "h", "y": -0.02}
+    figure.update_layout(layout(title, note=share), height=620, legend=legend)
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False)
     return figure

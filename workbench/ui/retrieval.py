@@ -102,11 +102,10 @@ class RetrievalTab:
                 list(METRICS), value=DEFAULT_METRIC, label="Metric", min_width=130
             )
             self.limit = gr.Number(
-                None,
+                0,
                 label="Queries at most",
-                info="Empty: all.",
+                info="0: all.",
                 precision=0,
-                minimum=2,
                 min_width=130,
             )
             self.start = gr.Button("Measure", variant="primary", elem_id="measure", size="md")
@@ -223,7 +222,7 @@ class RetrievalTab:
                     updates: Updates = {self.notice: _progress_html(live)}
                     if state is not _BEGUN and state is not report:
                         session.report = report = state
-                        updates[self.table] = report._repr_html_()
+                        updates[self.table] = f"<div class='wb'>{report._repr_html_()}</div>"
                     yield updates
         except WorkbenchError as error:
             problem = choices.problem_html(error)
