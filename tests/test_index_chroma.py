@@ -4,6 +4,7 @@ server can take its place.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -29,7 +30,7 @@ from fake_embedder import (
 )
 
 from workbench.errors import BadInput, MissingCorpus, WorkbenchError
-from workbench.retrieval import RETRIEVERS, Index, building, list_indexes, open_index
+from workbench.retrieval import RETRIEVERS, Index, building, layout, list_indexes, open_index
 from workbench.retrieval.layout import META, write_meta
 from workbench.retrieval.server_url import server_url
 
@@ -168,6 +169,24 @@ def test_stray_variables_and_dotenv_files_change_nothing(
         )
         assert done.stdout == "hits 5\n", done.stderr
     assert not (tmp_path / "stray").exists()
+
+
+def test_a_description_that_points_outside_its_build_is_no_description(
+    fake: FakeEmbedder, tmp_path: Path
+) -> None:
+    index = index_documents(some_documents(9))
+    table = json.loads((index.folder / META).read_text())
+    for name in ("chroma/../../../../outside", str(tmp_path / "outside")):
+        table["files"][name] = [0, hashlib.sha256(b"").hexdigest()]
+        del table["sha256"]
+        table["sha256"] = layout._digest(table)
+        (tmp_path / "meta").write_text(json.dumps(table))
+        assert layout.read_meta(tmp_path / "meta") is None
+        del table["files"][name]
+    del table["sha256"]
+    table["sha256"] = layout._digest(table)
+    (tmp_path / "meta").write_text(json.dumps(table))
+    assert layout.read_meta(tmp_path / "meta") is not None
 
 
 # --- a server ------------------------------------------------------------------------------

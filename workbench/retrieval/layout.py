@@ -208,6 +208,8 @@ def read_meta(path: Path) -> Meta | None:
             if field.name in table["info"] or field.default is MISSING
         }
         files = {name: (size, hash_) for name, (size, hash_) in table["files"].items()}
+        if any(".." in Path(name).parts or Path(name).is_absolute() for name in files):
+            return None  # no file of a build lies outside it
         return Meta(table["build"], IndexInfo(**info), files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
