@@ -148,7 +148,7 @@ def test_panes_share_one_search(monkeypatch: pytest.MonkeyPatch) -> None:
             return shelf
 
     monkeypatch.setattr("workbench.spec.open_corpus_index", lambda *names: FakeIndex())
-    retriever = CorpusRetriever("c", "e", "syntax", "hybrid")
+    retriever = CorpusRetriever("c", "e", "syntax", None, "hybrid")
     threads = [threading.Thread(target=retriever.search, args=("q", 3)) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -14,7 +14,6 @@ from workbench.backends import check_backend, load_backend
 from workbench.corpus import DEFAULT_CHUNKER, Excluding, make_chunker, open_corpus
 from workbench.errors import BadInput, UnknownName
 from workbench.languages import language, language_of_path
-from workbench.progress import bar
 from workbench.retrieval import (
     DEFAULT_EMBEDDER,
     Cutting,
@@ -29,13 +28,12 @@ from workbench.tasks import TASKS, load_task
 from workbench.types import Loading, Question, Retriever, SamplingParams, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from workbench.corpus import Corpus
     from workbench.types import (
         Backend,
         Chunker,
-        Document,
         Event,
         Hit,
         Solver,
@@ -270,15 +268,9 @@ def corpus_chunker(chunker: str, exclude: str | None) -> Chunker:
 def build_corpus_index(corpus: Corpus, embedder: str, chunker: str, exclude: str | None) -> Index:
     """Index a corpus, or open the index where nothing changed."""
     cutter = corpus_chunker(chunker, exclude)
-
-    def documents() -> Iterable[Document]:
-        return bar(
-            corpus.documents(), total=len(corpus), desc=f"Chunking {corpus.name}", unit=" files"
-        )
-
     return build_index(
         corpus.name,
-        Cutting(documents, cutter),
+        Cutting(corpus.documents, cutter, len(corpus)),
         embedder,
         corpus_digest=corpus.digest,
         chunker_fingerprint=cutter.fingerprint,

@@ -311,6 +311,11 @@ def _same(one: Path, other: Path) -> bool:
 def _missing(name: str) -> MissingCorpus:
     manifests = {manifest.name for manifest in list_manifests()}
     crawled = {corpus.name for corpus in list_corpora()}
+    if _NAME.fullmatch(name) and (settings().corpora / name / "corpus.json").is_file():
+        return MissingCorpus(
+            f"The corpus {name} is damaged, or of another version of the workbench.",
+            f"Run: workbench crawl {name}",
+        )
     near = difflib.get_close_matches(name, sorted(crawled | manifests), n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}?" if near else ""
     if (manifest := find_manifest(name)) is not None:

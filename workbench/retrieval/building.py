@@ -19,6 +19,7 @@ from workbench.errors import BadInput, MissingCorpus, WorkbenchError
 from workbench.progress import bar
 from workbench.retrieval.chunk_store import (
     ChunkStore,
+    Cutting,
     KnownChunks,
     Source,
     pieces,
@@ -292,7 +293,8 @@ def _write(build: Path, recipe: _Recipe, chunks: Source, before: _Before | None)
     words = cast("type[BM25View]", VIEWS.load(BM25))
     clock = _Clock()
     known = _known_chunks(recipe, before)
-    cut = bar(pieces(chunks, known), desc="Chunk", unit="document")
+    total = chunks.total if isinstance(chunks, Cutting) else None
+    cut = bar(pieces(chunks, known), total=total, desc="Chunk", unit=" files")
     count = write_chunks(build / CHUNKS, cut, known.path if known else None)
     if not count:
         raise BadInput(

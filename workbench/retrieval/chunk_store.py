@@ -42,11 +42,13 @@ Source = Callable[[], Iterable[Chunk]]
 class Cutting:
     """Documents and the chunker that cuts them, so that an unchanged document is cut only once.
 
-    Calling it cuts all, which makes it a source of chunks like any other callable.
+    ``total`` is how many documents there are, where that is known. Calling it cuts all, which
+    makes it a source of chunks like any other callable.
     """
 
     documents: Callable[[], Iterable[Document]]
     chunker: Chunker
+    total: int | None = None
 
     def __call__(self) -> Iterator[Chunk]:
         """Yield the chunks of all documents, in their order."""
