@@ -28,7 +28,7 @@ from workbench.training.embedder import RECORD, Recipe, base_folder, tune
 from workbench.training.examples import in_web_style, make_examples
 
 WORDS = [f"{a}{b}" for a in ("ba", "de", "fi", "go") for b in ("la", "me", "ni")]
-RECIPE = Recipe(epochs=2, batch=8, learning_rate=1e-2, web_style=0, max_tokens=32)
+RECIPE = Recipe(epochs=2, batch=8, learning_rate=1e-2, web_style=0, max_tokens=32, weight=1)
 
 
 def pair(number: int, rng: random.Random, **changes: object) -> MinedPair:

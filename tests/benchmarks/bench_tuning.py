@@ -19,7 +19,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,11 @@ from workbench.retrieval import load_embedder
 from workbench.settings import settings
 from workbench.statistics import paired_bootstrap
 from workbench.suites import RetrievalSuite, load_suite
-from workbench.training.embedder import Recipe, tune
-from workbench.types import TextKind, Vectors
+from workbench.training.embedder import Recipe, base_folder, tune
+from workbench.training.trainer import save_average
+from workbench.types import TextKind
+
+Vectors = NDArray[np.float32]
 
 TABLE = Path(__file__).with_name("tuning.md")
 BY_HAND = "## Looked at by hand"
@@ -46,42 +49,37 @@ METRICS = ("MRR@10", "nDCG@10")
 DEPTH = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trial:
     """One recipe on the first ``pairs`` training pairs of a kind, evenly spread."""
 
     kind: str
     pairs: int
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, float]
 
     @property
     def name(self) -> str:
         """Name the embedder: all that tells it from the other trials."""
         parts = [f"{name}{value:g}" for name, value in sorted(self.recipe.items())]
-        return "-".join(["trial", self.kind, str(self.pairs), *parts])
+        pairs = "all" if self.pairs == EVERY else str(self.pairs)
+        return "-".join(["trial", self.kind, pairs, *parts])
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value:g}" for name, value in self.recipe.items()) or "defaults"
+        return ", ".join(f"{name} {value:g}" for name, value in self.recipe.items())
 
 
-# In order of promise. Each differs from the defaults of ``Recipe`` by what it names.
-TRIALS = tuple(
-    Trial(kind, pairs, recipe)
-    for kind in ("transductive", "inductive")
-    for pairs, recipe in (
-        (3072, {}),
-        (3072, {"weight": 0.5}),
-        (3072, {"documented": 0.0}),
-        (3072, {"documented": 0.0, "weight": 0.5}),
-        (3072, {"documented": 0.0, "web_style": 1.0}),
-        (3072, {"learning_rate": 5e-5}),
-        (3072, {"learning_rate": 5e-5, "weight": 0.5}),
-        (3072, {"hard_negatives": 1}),
-        (3072, {"web_style": 0.0}),
-        (3072, {"scale": 50.0}),
-        (100_000, {"epochs": 2}),
-        (100_000, {"epochs": 2, "weight": 0.5}),
-    )
+# In order of promise. Each differs from the defaults of ``Recipe`` by what it names. One training
+# serves all weights of the average with the base.
+EVERY = 1_000_000
+WEIGHTS = (0.25, 0.35, 0.5, 0.75, 1.0)
+RECIPES = (
+    (EVERY, {}),
+    (EVERY, {"epochs": 2}),
+    (EVERY, {"documented": 0.0}),
+    (EVERY, {"learning_rate": 1e-4}),
+    (EVERY, {"hard_negatives": 1}),
+    (EVERY, {"web_style": 0.0}),
+    (3072, {"learning_rate": 3e-5}),
 )
 
 
@@ -103,7 +101,7 @@ def main() -> None:
     """Run the trials that are asked for, and print or write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=["transductive", "inductive"], action="append")
-    parser.add_argument("--trials", type=int, default=len(TRIALS), help="at most so many a kind")
+    parser.add_argument("--recipes", type=int, default=len(RECIPES), help="at most so many")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     load = os.getloadavg()[0]
@@ -112,9 +110,11 @@ def main() -> None:
     mined = {kind: pairs_of(kind, suite) for kind in options.kind or ("transductive", "inductive")}
     before = measure(suite, BASE)
     for kind, pairs in mined.items():
-        for trial in [one for one in TRIALS if one.kind == kind][: options.trials]:
-            outcomes[trial] = run(trial, pairs, suite)
-            print(trial.name, f"dev {outcomes[trial].mean('dev'):.4f}", file=sys.stderr)
+        for count, recipe in RECIPES[: options.recipes]:
+            for weight in WEIGHTS:
+                trial = Trial(kind, count, {**recipe, "weight": weight})
+                outcomes[trial] = run(trial, pairs, suite)
+                print(trial.name, f"dev {outcomes[trial].mean('dev'):.4f}", file=sys.stderr)
     table = render(outcomes, before, {kind: len(pairs) for kind, pairs in mined.items()}, load)
     print(table)
     if options.write:
@@ -149,10 +149,15 @@ def strangers(mined: Mined, pool: set[str]) -> Iterator[MinedPair]:
 
 
 def run(trial: Trial, pairs: Sequence[MinedPair], suite: RetrievalSuite) -> Outcome:
-    """Tune by a trial's recipe and measure what comes out, or read what was measured before."""
+    """Tune by a trial's recipe and measure what comes out, or read what was done before."""
     chosen = pairs[:: max(1, len(pairs) // trial.pairs)][: trial.pairs]
-    folder = settings().home / "embedders" / trial.name
-    tuned = tune(chosen, BASE, folder, Recipe(**trial.recipe), corpus_digest=suite.digest)
+    folders = settings().home / "embedders"
+    trained = replace(trial, recipe={**trial.recipe, "weight": 1.0})
+    recipe = Recipe(**trained.recipe)
+    tuned = tune(chosen, BASE, folders / trained.name, recipe, corpus_digest=suite.digest)
+    if not (folders / trial.name).is_dir():
+        weight = trial.recipe["weight"]
+        save_average(folders / trained.name, base_folder(BASE), weight, folders / trial.name)
     scores = measure(suite, f"tuned/{trial.name}")
     return Outcome(len(chosen), tuned.seconds, tuned.losses, scores)
 

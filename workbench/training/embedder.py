@@ -50,14 +50,14 @@ class Recipe:
 
     epochs: float = 1
     batch: int = 64
-    learning_rate: float = 2e-5
+    learning_rate: float = 5e-5
     scale: float = 20.0
     warmup: float = 0.1
-    max_tokens: int = 128
+    max_tokens: int = 96
     hard_negatives: int = 0
     web_style: float = 0.5
     documented: float = 0.5
-    weight: float = 1.0
+    weight: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:

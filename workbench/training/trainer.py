@@ -196,6 +196,16 @@ def _last_checkpoint(folder: Path) -> str | None:
     return str(whole[-1]) if whole else None
 
 
+def save_average(tuned: Path, base: Path, weight: float, out: Path) -> None:
+    """Write the average of two models of one shape to ``out``, ``weight`` of it ``tuned``'s.
+
+    What training with that ``weight`` gives, from one training for any number of weights.
+    """
+    model = _open(tuned)
+    _average(model, _open(base), weight)
+    model.cpu().save(str(out), create_model_card=False)
+
+
 def _average(model: SentenceTransformer, base: SentenceTransformer, weight: float) -> None:
     """Put ``weight`` of the tuned weights and the rest of the base's into ``model``."""
     with torch.no_grad():
