@@ -11,6 +11,9 @@ import pytest
 
 from workbench.settings import settings
 
+# Before huggingface_hub is imported, which reads it once: else it tries for half a minute.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 REAL_MODELS = settings().models
 
 
@@ -27,7 +30,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection that leaves this machine."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     connect = socket.socket.connect
 
     def connect_locally(self: socket.socket, address: object) -> None:

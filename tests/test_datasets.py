@@ -256,6 +256,7 @@ def test_a_bomb_ends_at_the_cap_and_stays_small_in_memory(tmp_path: Path) -> Non
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
     WRITERS[name](tmp_path / name, [{"code": "x" * 10_000}] * 1500)  # 15 MB
     crawler = DataSet(f"{tmp_path / name}#code")
+    next(iter(crawler.crawl()))  # what is imported for it is no part of the file
     tracemalloc.start()
     try:
         assert sum(1 for _ in crawler.crawl()) == 1500
