@@ -264,6 +264,7 @@ def test_a_crowd_of_copies_gives_no_pairs_and_takes_no_time_in_the_square() -> N
     result = mine([document("a/b.py", text)])
     assert result.pairs == ()
     assert len(result.functions) == 4 * MAX_TWINS
+    assert result.counts["query shared by many"] == 4 * MAX_TWINS
 
 
 @given(

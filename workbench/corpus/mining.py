@@ -12,7 +12,6 @@ wrong answers; here they count as right ones.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 import zlib
 from collections import Counter, defaultdict
@@ -178,7 +177,9 @@ def _strip(document: Document) -> _Stripped:
     gone = {row for one in documented for row in one.rows}
     kept = [row for row in range(len(lines)) if row not in gone]
     new_row = {row: number for number, row in enumerate(kept)}
-    text = "".join(itertools.compress(_raw_lines(document.text), _flags(gone, len(lines))))
+    # Not the texts of ``lines``, which have lost their carriage returns.
+    raw = document.text.split("\n")
+    text = "\n".join(raw[row] for row in kept)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     new = replace(document, text=text, sha256=digest)
     split = _split_of(_group(document, parsed, lines))
@@ -191,15 +192,6 @@ def _strip(document: Document) -> _Stripped:
         whole = "\n".join(lines.texts[start : one.definition.end])
         found.append(_judge(one, function, split, whole))
     return _Stripped(new, tuple(found))
-
-
-def _raw_lines(text: str) -> list[str]:
-    """Split at line feeds only, as tree-sitter does, ends kept."""
-    return [f"{line}\n" for line in text.split("\n")[:-1]] + [text.split("\n")[-1]]
-
-
-def _flags(gone: set[int], count: int) -> list[bool]:
-    return [row not in gone for row in range(count)]
 
 
 def _code_rows(one: _Documented, gone: set[int]) -> list[int]:
@@ -374,8 +366,11 @@ def _pairs(found: Sequence[_Found]) -> tuple[tuple[MinedPair, ...], Counter[str]
     for i in asked:
         sharing[_words(found[i].query or "")].append(i)
     for i in asked:
-        others = [j for j in sharing[_words(found[i].query or "")] if j != i]
-        if len(set(others) - twins.get(i, set())) >= MAX_SHARED:
+        alike = sharing[_words(found[i].query or "")]
+        # Counted first: a list of others for each of 20,000 alike would take minutes.
+        is_crowd = len(alike) > MAX_SHARED + MAX_TWINS
+        others = [] if is_crowd else [j for j in alike if j != i]
+        if is_crowd or len(set(others) - twins.get(i, set())) >= MAX_SHARED:
             reasons[i] = "query shared by many"
         elif i not in twins or len(twins[i]) + len(others) > MAX_TWINS:
             reasons[i] = "too many near duplicates"
