@@ -31,8 +31,8 @@ from workbench.settings import settings
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from workbench.training.embedder import Recipe
     from workbench.training.examples import Example
+    from workbench.training.recipe import Recipe
 
 _CHECKPOINTS = 8
 """How often a training is saved. Each is three times the weights: 270 MB for minilm."""
