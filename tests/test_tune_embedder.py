@@ -134,6 +134,8 @@ def test_the_same_call_does_nothing_and_another_seed_something_else(
 def test_averaged_weights_lie_between_base_and_tuned(base: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
+    from workbench.training.trainer import save_average
+
     for weight in (1.0, 0.25):
         tune(
             PAIRS,
@@ -151,6 +153,8 @@ def test_averaged_weights_lie_between_base_and_tuned(base: Path, tmp_path: Path)
         expected = 0.75 * of["base"][name] + 0.25 * of["tuned"][name]
         assert (mixed - expected).abs().max() < 1e-6
         assert mixed.shape == of["base"][name].shape
+    save_average(tmp_path / "1.0", base, 0.25, tmp_path / "later")
+    assert weights(tmp_path / "later") == weights(tmp_path / "0.25")
 
 
 CHILD = """
