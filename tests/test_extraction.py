@@ -386,9 +386,10 @@ ADVERSARIES = {
 
 @pytest.mark.parametrize("name", ["python", "cpp", "csharp", "php"])
 @pytest.mark.parametrize("kind", ADVERSARIES)
-def test_200_kilobytes_of_malice_take_less_than_a_second(kind: str, name: str) -> None:
+def test_200_kilobytes_of_malice_take_no_quadratic_time(kind: str, name: str) -> None:
     raw = ADVERSARIES[kind]
     start = time.process_time()
     extract_code(raw, name)
     extract_prose(raw)
-    assert time.process_time() - start < 1
+    # A tenth of a second where nothing else runs; what is quadratic takes minutes.
+    assert time.process_time() - start < 5

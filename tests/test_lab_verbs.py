@@ -99,10 +99,11 @@ def test_a_report_grows_arm_by_arm_and_ends_with_verdicts(models_home: Path, cod
 
 @pytest.mark.models
 def test_any_langchain_embeddings_can_be_indexed_and_measured(
-    models_home: Path, code: Path
+    models_home: Path, code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from langchain_core.embeddings import DeterministicFakeEmbedding
 
+    monkeypatch.setattr("workbench.retrieval.embedders._registered", {})
     corpus = wb.crawl("mine", f"folder:{code}")
     nameless = DeterministicFakeEmbedding(size=16)
     with pytest.raises(BadInput, match="register_embedder"):

@@ -421,7 +421,8 @@ def test_a_folder_with_a_space_is_crawled_and_listed(corpora: CorporaTab, tmp_pa
     folder = tmp_path / "my code"
     folder.mkdir()
     (folder / "a.py").write_text("def add(a, b):\n    return a + b\n", encoding="utf-8")
-    said = corpora.do_crawl("mine", f"'folder:{folder}'")
+    said, report = corpora.do_crawl("mine", f"'folder:{folder}'")
+    assert "python" in report
     assert "1 files read" in said and "wb-done" in said
     assert "mine" in table_html() and "not indexed" in table_html()
     assert corpora.refresh()[1]["choices"] == ["mine"]
@@ -467,7 +468,7 @@ def test_long_work_that_is_heard_ends_when_nobody_waits() -> None:
     ("name", "sources"), [("", ""), ("mine", "folder:/nowhere"), ("mine", "'open"), ("../x", "")]
 )
 def test_a_crawl_that_cannot_be_is_one_line(corpora: CorporaTab, name: str, sources: str) -> None:
-    said = corpora.do_crawl(name, sources)
+    said, _ = corpora.do_crawl(name, sources)
     assert "wb-problem" in said and "see the log" not in said
 
 
