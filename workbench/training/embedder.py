@@ -24,7 +24,8 @@ from workbench.durable import write_durably
 from workbench.errors import BadInput, MissingExtra
 from workbench.locks import exclusive
 from workbench.training.examples import Example, make_examples
-from workbench.training.recipe import Recipe
+from workbench.training.recipe import STATIC, Recipe, default_recipe
+from workbench.training.static_base import static_folder
 from workbench.weights import locate
 from workbench.weights.catalogue import CATALOGUE
 
@@ -67,7 +68,8 @@ def tune(
 ) -> Tuned:
     """Train ``base`` on ``pairs`` and write a sentence-transformers folder to ``out``.
 
-    ``base`` is minilm, mpnet or a sentence-transformers folder. The folder appears whole, with
+    ``base`` is static, minilm, mpnet or a sentence-transformers folder; without ``recipe`` the
+    one that did best for it. The folder appears whole, with
     ``tuning.json`` in it, or not at all; one that is there is replaced. A call that was killed or
     cancelled goes on from its last checkpoint when it is made again with the same arguments, and
     on one machine gives the same weights as a call that was not.
@@ -79,7 +81,7 @@ def tune(
         InUse: another process is tuning the same embedder.
         WorkbenchError: the work was cancelled.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or default_recipe(base)
     train = _trainer()
     examples = _examples(pairs, recipe)
     source = base_folder(base)
@@ -132,7 +134,9 @@ def base_folder(base: str) -> Path:
         BadInput: ``base`` is no model that can be tuned; the message says which can.
         MissingModel: its weights are not to be had.
     """
-    tunable = [name for name in CATALOGUE if _is_tunable(name)]
+    if base == STATIC:
+        return static_folder()
+    tunable = [STATIC, *(name for name in CATALOGUE if _is_tunable(name))]
     remedy = f"Tune {' or '.join(tunable)}, or a folder that sentence-transformers wrote."
     if base in CATALOGUE:
         if not _is_tunable(base):

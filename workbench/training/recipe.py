@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, UnknownName
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train. The defaults are those of the best trial in ``tests/benchmarks/tuning.md``.
+    """How to train. The defaults are those of the best trial of minilm's.
+
+    The trials are in ``tests/benchmarks/tuning.md``; see also ``default_recipe``.
 
     ``epochs`` may be a part of one. ``scale`` is the inverse temperature of the loss.
     ``max_tokens`` cuts texts while training; the tuned embedder reads as many as its base.
@@ -27,7 +30,7 @@ class Recipe:
     hard_negatives: int = 0
     web_style: float = 0.5
     documented: float = 0.5
-    weight: float = 0.5
+    weight: float = 0.35
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -55,3 +58,26 @@ class Recipe:
                     f"An embedder cannot be tuned with {name} {getattr(self, name)}.",
                     f"The default is {defaults[name]}.",
                 )
+
+
+STATIC = "static"
+"""The base that is a table of token vectors, without layers."""
+
+
+def default_recipe(base: str, **settings: float) -> Recipe:
+    """Return the recipe that did best for a base, with other settings if given.
+
+    A table of token vectors wants rates a thousand times as high as layers do, and large batches,
+    which cost it nothing.
+
+    Raises:
+        BadInput: a setting is unknown or out of range.
+    """
+    known = {one.name for one in fields(Recipe)}
+    unknown = sorted(settings.keys() - known)
+    if unknown:
+        raise UnknownName("setting of a tuning", unknown[0], known)
+    best: dict[str, Any] = {}
+    if base == STATIC:
+        best = {"epochs": 8, "batch": 1024, "learning_rate": 5e-2, "weight": 1.0}
+    return Recipe(**best | settings)

@@ -65,7 +65,8 @@ def train(examples: Sequence[Example], source: Path, folder: Path, recipe: Recip
         torch.set_num_threads(now.threads)
     model = _open(source)
     reads = model.max_seq_length
-    model.max_seq_length = min(recipe.max_tokens, reads or recipe.max_tokens)
+    if reads != math.inf:  # a table of token vectors reads whatever comes, and cannot be told
+        model.max_seq_length = min(recipe.max_tokens, reads or recipe.max_tokens)
     batch = min(recipe.batch, len(examples))
     steps = math.ceil(recipe.epochs * (len(examples) // batch))
     with bar(total=steps, desc="Tuning", unit=" steps") as progress, _quiet():
@@ -84,7 +85,8 @@ def train(examples: Sequence[Example], source: Path, folder: Path, recipe: Recip
             f"The tuning was stopped after {state.global_step} of {steps} steps.",
             "The same call goes on from there.",
         )
-    model.max_seq_length = reads
+    if reads != math.inf:
+        model.max_seq_length = reads
     if recipe.weight < 1:
         _average(model, _open(source), recipe.weight)
     losses = tuple(row["loss"] for row in state.log_history if "loss" in row)
