@@ -16,16 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from workbench.cancel import cancelled_by
 from workbench.corpus.mining import MinedPair
-from workbench.errors import BadInput, InUse, WorkbenchError
+from workbench.errors import BadInput, InUse, UnknownName, WorkbenchError
 from workbench.locks import exclusive
 from workbench.progress import heard_by
 from workbench.training import embedder
 from workbench.training.embedder import RECORD, Recipe, base_folder, tune
 from workbench.training.examples import in_web_style, make_examples
+from workbench.training.recipe import default_recipe
 
 WORDS = [f"{a}{b}" for a in ("ba", "de", "fi", "go") for b in ("la", "me", "ni")]
 RECIPE = Recipe(epochs=2, batch=8, learning_rate=1e-2, web_style=0, max_tokens=32, weight=1)
@@ -351,3 +353,31 @@ def test_web_style_reads_as_people_type() -> None:
     assert "go number items in list" in said
     assert all(text == text.lower() and "." not in text and "`" not in text for text in said)
     assert in_web_style("the", "python", rng)
+
+
+@pytest.mark.models
+def test_the_static_base_gives_the_vectors_of_the_static_embedder(models_home: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    from workbench.retrieval import load_embedder
+    from workbench.training.static_base import static_folder
+
+    texts = ["def add(a, b):\n    return a + b", "how to parse a date", "über 100 µs"]
+    ours = load_embedder("static").encode(texts, "document")
+    model = SentenceTransformer(str(static_folder()), device="cpu")
+    theirs = model.encode(texts, normalize_embeddings=True)
+    assert np.allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.models
+def test_the_static_base_learns_and_is_not_trained_twice(models_home: Path, tmp_path: Path) -> None:
+    recipe = default_recipe("static", epochs=3, batch=16, learning_rate=1e-2)
+    tuned = tune(PAIRS, "static", tmp_path / "static", recipe)
+    assert tuned.losses[-1] < tuned.losses[0]
+    assert not tuned.unchanged
+    assert tune(PAIRS, "static", tmp_path / "static", recipe).unchanged
+
+
+def test_an_unknown_setting_of_a_tuning_gets_the_nearest_name() -> None:
+    with pytest.raises(UnknownName, match="learning_rate"):
+        default_recipe("minilm", learning_rat=1e-3)

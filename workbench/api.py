@@ -241,7 +241,7 @@ def tune_embedder(
     """Tune an embedder on query-function pairs mined from a corpus; it is then ``tuned/NAME``.
 
     ``options`` are ``evaluate`` (measure before and after, the default) and the settings of
-    ``workbench.training.embedder.Recipe``.
+    ``workbench.training.recipe.Recipe``.
 
     Raises:
         MissingCorpus: the corpus was not crawled.

@@ -285,9 +285,9 @@ def retrieval_report(
 @app.command("tune-embedder")
 def tune_embedder(
     corpus: Annotated[str, typer.Argument(help="A crawled corpus, or a suite such as cosqa.")],
-    base: Annotated[str, typer.Option(help="minilm, mpnet, or a sentence-transformers model.")] = (
-        "minilm"
-    ),
+    base: Annotated[
+        str, typer.Option(help="minilm, static, mpnet, or a sentence-transformers folder.")
+    ] = ("minilm"),
     name: Annotated[str | None, typer.Option(help="Of the new embedder; default: made up.")] = None,
     epochs: Annotated[float | None, typer.Option(min=0.01)] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0)] = None,

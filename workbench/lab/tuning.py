@@ -17,7 +17,8 @@ from workbench.retrieval import EMBEDDERS
 from workbench.settings import settings
 from workbench.suites import RETRIEVAL_SUITES, load_suite
 from workbench.suites.mined import mined_suite
-from workbench.training.embedder import Recipe, Tuned, tune
+from workbench.training.embedder import Tuned, tune
+from workbench.training.recipe import default_recipe
 
 if TYPE_CHECKING:
     from workbench.lab.records import Verdict
@@ -86,7 +87,7 @@ def tune_embedder(
 
     ``corpus`` is a crawled corpus, or a suite such as cosqa, whose documents are mined without
     its queries. The embedder is ``tuned/NAME`` from then on. ``recipe`` are settings of
-    ``training.embedder.Recipe``. Only pairs of the split "train" are trained on; the split
+    ``training.recipe.Recipe``. Only pairs of the split "train" are trained on; the split
     "test", from other files, is what it is measured by, beside CoSQA's queries.
 
     Raises:
@@ -101,9 +102,9 @@ def tune_embedder(
         )
     documents, digest = _documents(corpus)
     mined = mine(documents)
-    settings_of = Recipe(**recipe)
+    chosen = default_recipe(base, **recipe)
     out = settings().home / "embedders" / called
-    tuned = tune(mined.split("train"), base, out, settings_of, corpus_digest=digest)
+    tuned = tune(mined.split("train"), base, out, chosen, corpus_digest=digest)
     embedder = f"tuned/{called}"
     reports = tuple(_measured(corpus, mined, base, embedder)) if evaluate else ()
     verdicts = tuple(
