@@ -137,7 +137,7 @@ def base_folder(base: str) -> Path:
     if base == STATIC:
         return static_folder()
     tunable = [STATIC, *(name for name in CATALOGUE if _is_tunable(name))]
-    remedy = f"Tune {' or '.join(tunable)}, or a folder that sentence-transformers wrote."
+    remedy = f"Tune {', '.join(tunable)}, or a folder that sentence-transformers wrote."
     if base in CATALOGUE:
         if not _is_tunable(base):
             raise BadInput(f"{base} cannot be tuned: its weights are for running only.", remedy)
