@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import threading
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import BadInput, MissingModel, UnknownName
 from workbench.registry import Registry
-from workbench.retrieval.hub_models import bring, digest, resolve, state
+from workbench.retrieval.hub_models import TUNING_RECORD, bring, digest, resolve, state
 from workbench.retrieval.text import encodable
 from workbench.retrieval.unit import unit_rows
 from workbench.settings import settings
@@ -431,6 +432,16 @@ def _shown(prompts: Mapping[TextKind, str] | None) -> str:
 
 def _runtime(name: str) -> Callable[..., Encode]:
     return cast("Callable[..., Encode]", RUNTIMES.load(name))
+
+
+def base_of(name: str) -> str:
+    """Return the embedder that a tuned one was made from, and the name of any other."""
+    try:
+        folder = _tuned_folder() / name.removeprefix("tuned/")
+        record = json.loads((folder / TUNING_RECORD).read_bytes())
+        return str(record["base"]) if name.startswith("tuned/") else name
+    except (OSError, ValueError, KeyError, TypeError):
+        return name
 
 
 def _tuned_folder() -> Path:

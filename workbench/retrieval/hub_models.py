@@ -25,6 +25,10 @@ _PROMPTS: dict[TextKind, tuple[str, ...]] = {
 State = tuple[tuple[str, int, int, int, int], ...]
 
 
+TUNING_RECORD = "tuning.json"
+"""The file in a tuned embedder's folder that says what it was made from, and how."""
+
+
 @dataclass(frozen=True, slots=True)
 class HubModel:
     """Where a model lies, and an identity that changes with the weights.
@@ -121,12 +125,14 @@ def state(folder: Path) -> State:
     """Describe a folder's files without reading them: path, size, times and inode of each.
 
     The time of the last change of the inode cannot be set back, so that a file that was edited
-    in place is told from the one before. Hidden files and notes (``.md``) do not count.
+    in place is told from the one before. Hidden files and notes (``.md``, and how long a tuning
+    took) do not count.
     """
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.suffix == ".md" or any(part.startswith(".") for part in name.split("/")):
+        is_note = path.suffix == ".md" or path.name == TUNING_RECORD
+        if is_note or any(part.startswith(".") for part in name.split("/")):
             continue
         if path.is_file():
             status = path.stat()

@@ -23,6 +23,7 @@ from workbench.corpus.mining import MINING_VERSION, MinedPair
 from workbench.durable import write_durably
 from workbench.errors import BadInput, MissingExtra
 from workbench.locks import exclusive
+from workbench.retrieval.hub_models import TUNING_RECORD as RECORD
 from workbench.training.examples import Example, make_examples
 from workbench.training.recipe import STATIC, Recipe, default_recipe
 from workbench.training.static_base import static_folder
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORD", "Recipe", "Tuned", "base_folder", "tune"]
 
-RECORD = "tuning.json"
-"""The file in a tuned embedder's folder that says what it was made from, and how."""
 MIN_PAIRS = 16
 _FORMAT = 1
 _PACKAGES = ("sentence-transformers", "transformers", "torch")
