@@ -55,7 +55,7 @@ lint: $(VENV)/.installed-test
 
 # The peers to measure beside; langchain-huggingface asks for an older huggingface-hub than works.
 bench: $(VENV)/.installed-test models
-	$(BIN)/python -m pip install --constraint constraints.txt langchain-chroma langchain-community
+	$(BIN)/python -m pip install --constraint constraints.txt langchain-chroma
 	$(BIN)/python -m pip install --no-deps langchain-huggingface==1.2.3
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
