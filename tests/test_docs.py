@@ -68,7 +68,7 @@ def module_names() -> list[str]:
         name: Path(importlib.util.find_spec(name).origin or "").read_text(encoding="utf-8")  # type: ignore[union-attr]
         for name in ("workbench", *(module.name for module in found))
     }
-    return [name for name, text in texts.items() if ">>>" in text]
+    return [name for name, text in texts.items() if re.search(r"^\s*>>> ", text, re.MULTILINE)]
 
 
 @pytest.mark.parametrize("name", module_names())
