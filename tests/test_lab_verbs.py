@@ -112,6 +112,8 @@ def test_any_langchain_embeddings_can_be_indexed_and_measured(
     index = wb.index(corpus, embedder="fake")
     assert index.info.dimensions == 16
     assert len(index.search("merge", 3)) == 3
+    # It is the only index, and nobody has to name it.
+    assert wb.search("mine", "merge", k=3) == index.search("merge", 3)
     laid = wb.corpus_map("mine", "fake")
     assert laid.points.shape == (len(index), 2)
     assert np.isfinite(laid.points).all()

@@ -139,7 +139,7 @@ def search(
     *,
     k: int = 5,
     retriever: str | None = None,
-    embedder: str = retrieval.DEFAULT_EMBEDDER,
+    embedder: str | None = None,
     chunker: str = corpora.DEFAULT_CHUNKER,
     exclude: str | None = None,
     languages: Sequence[str] = (),
@@ -148,7 +148,8 @@ def search(
 ) -> Hits:
     """Return the ``k`` best hits of an indexed corpus.
 
-    Without ``retriever``: by the one that measured best for the embedder. ``languages``,
+    Without ``embedder``: by the one that was indexed last; without ``retriever``: by the one that
+    measured best for it. ``languages``,
     ``licences`` (SPDX) and ``paths`` (patterns such as ``json/*``) say among which chunks to
     search. ``exclude`` is that of the index.
 
@@ -220,7 +221,7 @@ def query_texts(suite: str | RetrievalSuite, split: str) -> dict[str, str]:
 
 def corpus_map(
     corpus: str,
-    embedder: str = retrieval.DEFAULT_EMBEDDER,
+    embedder: str | None = None,
     chunker: str = corpora.DEFAULT_CHUNKER,
     *,
     method: MethodName = "pca",

@@ -34,7 +34,10 @@ app.add_typer(models_app, name="models")
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-EmbedderName = Annotated[str | None, typer.Option("--embedder", help="Default: see README.")]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option("--embedder", help="Default: static to index, the one indexed last to search."),
+]
 ChunkerName = Annotated[
     str | None, typer.Option("--chunker", help="syntax (default), recursive or lines.")
 ]

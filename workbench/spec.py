@@ -15,7 +15,6 @@ from workbench.corpus import DEFAULT_CHUNKER, Excluding, make_chunker, open_corp
 from workbench.errors import BadInput, UnknownName
 from workbench.languages import language, language_of_path
 from workbench.retrieval import (
-    DEFAULT_EMBEDDER,
     Cutting,
     Index,
     build_index,
@@ -63,7 +62,8 @@ def panes(backends: Sequence[str], with_and_without: bool = False) -> tuple[Pane
 class RunSpec:
     """What one comparison is made of, in names and numbers alone.
 
-    ``retriever`` None is the one that measured best for the embedder. ``params`` are sampling
+    ``embedder`` None is the one that was indexed last, and ``retriever`` None the one that
+    measured best for it. ``params`` are sampling
     parameters that override the task's own. ``check`` finds what is wrong
     before anything is loaded; ``solvers`` are cheap, too: each loads its backend when it starts.
     """
@@ -76,7 +76,7 @@ class RunSpec:
     audience: str | None = None
     panes: tuple[Pane, ...] = (Pane(DEFAULT_BACKEND),)
     corpus: str | None = None
-    embedder: str = DEFAULT_EMBEDDER
+    embedder: str | None = None
     chunker: str = DEFAULT_CHUNKER
     exclude: str | None = None
     retriever: str | None = None
@@ -232,7 +232,12 @@ class CorpusRetriever:
     """A corpus's index, opened when it is first searched; equal searches run once."""
 
     def __init__(
-        self, corpus: str, embedder: str, chunker: str, exclude: str | None, mode: str | None
+        self,
+        corpus: str,
+        embedder: str | None,
+        chunker: str,
+        exclude: str | None,
+        mode: str | None,
     ) -> None:
         self._names = (corpus, embedder, chunker, exclude)
         self._mode = mode
@@ -278,9 +283,11 @@ def build_corpus_index(corpus: Corpus, embedder: str, chunker: str, exclude: str
 
 
 def open_corpus_index(
-    corpus: str, embedder: str, chunker: str, exclude: str | None = None
+    corpus: str, embedder: str | None, chunker: str, exclude: str | None = None
 ) -> Index:
     """Open the index of a corpus as it stands now; a damaged one is built again.
+
+    Without ``embedder``: the one that was indexed last.
 
     Raises:
         MissingCorpus: the corpus was not crawled, or not indexed so; says how to.
