@@ -280,7 +280,6 @@ def _lines_with(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, str]
 def _detectors() -> dict[str, RegexBasedDetector]:
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
-    known: dict[str, Any] = {
-        plugin.__name__: plugin for plugin in get_mapping_from_secret_type_to_class().values()
-    }
+    classes: Any = get_mapping_from_secret_type_to_class().values()
+    known: dict[str, Any] = {plugin.__name__: plugin for plugin in classes}
     return {name: known[name]() for name in NEEDLES}
