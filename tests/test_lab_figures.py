@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import BadInput
-from workbench.lab.figures import quality_against_cost, score_bars
+from workbench.lab.figures import quality_against_cost
 from workbench.lab.map import corpus_map
 from workbench.lab.records import Arm, ArmResult, Cost, Interval
 from workbench.types import Chunk
@@ -77,16 +77,11 @@ def test_an_embedder_has_one_colour_and_a_retriever_one_symbol() -> None:
     assert look["minilm dense"][1] == look["static dense"][1] != look["minilm hybrid"][1]
 
 
-def test_bars_stand_in_order_of_their_means() -> None:
-    (bar,) = score_bars([*RESULTS, FAILED], METRIC).data
-    assert list(bar.y) == ["static dense", "bm25", "minilm hybrid", "minilm dense"]
-
-
 def test_a_metric_that_nobody_measured_is_refused() -> None:
     with pytest.raises(BadInput):
         quality_against_cost(RESULTS, "BLEU")
     with pytest.raises(BadInput):
-        score_bars([FAILED], METRIC)
+        quality_against_cost([FAILED], METRIC)
 
 
 class FakeIndex:

@@ -95,43 +95,6 @@ def quality_against_cost(
     return figure
 
 
-def score_bars(results: Sequence[ArmResult], metric: str) -> go.Figure:
-    """Draw the arms as bars with their intervals, the best on top.
-
-    Raises:
-        BadInput: no arm was measured by that metric.
-    """
-    drawn = sorted(
-        (one for one in results if metric in one.means), key=lambda one: one.means[metric].mean
-    )
-    if not drawn:
-        raise BadInput(f"No arm was measured by {metric}.", "Choose another metric.")
-    means = [one.means[metric] for one in drawn]
-    embedders = list(dict.fromkeys(one.arm.embedder or "no embedder" for one in results))
-    figure = go.Figure(
-        go.Bar(
-            x=[mean.mean for mean in means],
-            y=[one.arm.name for one in drawn],
-            orientation="h",
-            marker_color=[
-                COLOURS[embedders.index(one.arm.embedder or "no embedder") % len(COLOURS)]
-                for one in drawn
-            ],
-            error_x={
-                "type": "data",
-                "array": [mean.high - mean.mean for mean in means],
-                "arrayminus": [mean.mean - mean.low for mean in means],
-                "color": INK,
-                "thickness": 1.2,
-            },
-            hovertemplate=[_told(one, metric) for one in drawn],
-        )
-    )
-    figure.update_layout(layout(metric), height=120 + 34 * len(drawn))
-    figure.update_xaxes(rangemode="tozero")
-    return figure
-
-
 def _cost(cost: Cost | None, name: CostName) -> float | None:
     if cost is None:
         return None

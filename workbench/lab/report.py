@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.errors import BadInput, MissingExtra, UnknownName
 from workbench.lab.verdicts import NOTE, compare
 from workbench.metrics.ranking import METRICS, check_metric
@@ -66,6 +68,16 @@ class RetrievalReport:
                 key=lambda one: -one.means[self.metric].mean if self.metric in one.means else 1.0,
             )
         )
+
+    @property
+    def hardest(self) -> dict[str, float]:
+        """Queries by id with the mean of the metric over all arms, the worst first."""
+        measured = [one.scores[self.metric] for one in self.results if one.error is None]
+        if not measured:
+            return {}
+        mean = np.mean(measured, axis=0)
+        order = np.argsort(mean, kind="stable")
+        return {self.query_ids[at]: float(mean[at]) for at in order}
 
     @property
     def title(self) -> str:

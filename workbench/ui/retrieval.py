@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import html
+import itertools
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import numpy as np
 
 from workbench import api
 from workbench.corpus import CHUNKERS, list_corpora
@@ -348,11 +348,6 @@ def _suites() -> choices.Choices:
 
 def _hardest(report: RetrievalReport, suite: str) -> choices.Choices:
     """Return the queries of a report, those that the arms do worst on first."""
-    measured = [one for one in report.results if one.error is None]
-    if not measured:
-        return []
     texts = api.query_texts(suite, report.split)
-    mean = np.mean([one.scores[report.metric] for one in measured], axis=0)
-    ids = [report.query_ids[at] for at in np.argsort(mean, kind="stable")[:_MOST_QUERIES]]
-    worst = dict(zip(report.query_ids, mean, strict=True))
-    return [(f"{worst[id_]:.2f}  {texts[id_]}", id_) for id_ in ids]
+    worst = itertools.islice(report.hardest.items(), _MOST_QUERIES)
+    return [(f"{mean:.2f}  {texts[id_]}", id_) for id_, mean in worst]
