@@ -137,7 +137,7 @@ def test_stopping_stops_the_backend_and_stores_what_came() -> None:
     assert stored.answer is None
     assert stored.error is not None
     assert stored.error.startswith("Stopped.")
-    assert "word word word" in stored.error
+    assert "word word word" in stored.text
 
 
 def test_panes_share_one_search(monkeypatch: pytest.MonkeyPatch) -> None:

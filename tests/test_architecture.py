@@ -17,14 +17,15 @@ PACKAGE = Path(workbench.__file__).parent
 # Within floor 2 the rooms stand on each other in the order of this list.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("registry", "settings", "languages", "machine", "cancel", "locks", "durable"),
+    ("registry", "settings", "languages", "machine", "cancel", "locks", "durable", "keys"),
     ("progress",),
     ("weights", "sandbox", "prompts", "run", "store", "report", "statistics", "langchain"),
+    ("plots",),
     ("comparison",),
     ("corpus", "retrieval", "backends", "metrics"),
     ("tasks", "agents", "suites", "training"),
     ("spec",),
-    ("lab",),
+    ("lab", "cost", "batch"),
     ("api",),
     ("doctor",),
     ("notebook", "terminal", "ui"),

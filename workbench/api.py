@@ -303,10 +303,10 @@ def stream_solvers(
 
 def _keep(store: Store, comparison: Comparison, column: Column) -> None:
     question = comparison.question
-    error = column.error
-    if column.answer is None and column.text:
-        error = f"{error} Partial text: {column.text}"
-    result = Result(column.solver, question.id, 0, column.answer, error=error)
+    partial = column.steps[-1] if column.answer is None and column.steps else None
+    result = Result(
+        column.solver, question.id, 0, column.answer, error=column.error, partial=partial
+    )
     store.add(str(comparison.run), question, result)
 
 
@@ -390,12 +390,17 @@ def open_run(run: str) -> Comparison:
         raise BadInput(f"The run {run} ended before its first result.", "Ask again.")
     columns = []
     for _, result in rows:
-        answer = result.answer
+        answer, partial = result.answer, result.partial
+        step = partial if answer is None else answer.steps[-1] if answer.steps else None
+        stopped = partial is not None and partial.completion.finish_reason == "cancelled"
         columns.append(
             Column(
                 result.solver,
-                "done" if answer else "failed",
-                text=answer.raw if answer else "",
+                "done" if answer else "stopped" if stopped else "failed",
+                text=answer.raw if answer else partial.completion.text if partial else "",
+                reasoning=step.completion.reasoning if step else "",
+                prompt=step.prompt if step else None,
+                partial=partial.completion if partial else None,
                 hits=answer.hits if answer else (),
                 left_out=answer.left_out if answer else (),
                 answer=answer,

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.report import answer_html, diff_html, sources_html, style, unified_diff
 from workbench.types import (
+    SAMPLING,
     Answer,
     Answered,
     Completion,
     Failed,
+    FinishReason,
     Hit,
     Loading,
+    Prompt,
     Prompted,
     Question,
     Retrieved,
-    SamplingParams,
+    Step,
     Token,
     Update,
     fence_for,
@@ -29,17 +32,26 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-Status = Literal["waiting", "loading", "reading", "writing", "done", "failed", "stopped"]
+Status = Literal[
+    "waiting", "loading", "reading", "thinking", "writing", "done", "failed", "stopped"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One solver's column. ``text`` is the raw text so far; ``doing`` says what it waits for."""
+    """One solver's column. ``text`` is the raw text so far; ``doing`` says what it waits for.
+
+    ``reasoning`` is what the model thinks before it answers. ``prompt`` was sent last, None before
+    that. ``partial`` is a call that did not come to its end.
+    """
 
     solver: str
     status: Status = "waiting"
     doing: str = ""
     text: str = ""
+    reasoning: str = ""
+    prompt: Prompt | None = None
+    partial: Completion | None = None
     hits: tuple[Hit, ...] = ()
     left_out: tuple[Hit, ...] = ()
     answer: Answer | None = None
@@ -47,10 +59,19 @@ class Column:
 
     @property
     def completion(self) -> Completion | None:
-        """The last completion with its counts and times, once there is one."""
+        """The last completion with its counts and times, once there is one; else the partial."""
         if self.answer is None or not self.answer.steps:
-            return None
+            return self.partial
         return self.answer.steps[-1].completion
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every prompt with its completion; the last one may be partial."""
+        if self.answer is not None:
+            return self.answer.steps
+        if self.prompt is None or self.partial is None:
+            return ()
+        return (Step(self.prompt, self.partial),)
 
     @property
     def best_text(self) -> str:
@@ -74,9 +95,12 @@ class Column:
                     self,
                     status="reading",
                     doing="",
+                    prompt=prompt,
                     hits=prompt.hits,
                     left_out=prompt.left_out,
                 )
+            case Token(text, reasoning=True):
+                return replace(self, status="thinking", reasoning=self.reasoning + text)
             case Token(text):
                 return replace(self, status="writing", text=self.text + text)
             case Answered(answer):
@@ -84,16 +108,29 @@ class Column:
                     self,
                     status="done",
                     text=answer.raw,
+                    reasoning=answer.steps[-1].completion.reasoning if answer.steps else "",
                     hits=answer.hits,
                     left_out=answer.left_out,
                     answer=answer,
                 )
-            case Failed(error):
-                return replace(self, status="failed", error=error)
+            case Failed(error, partial):
+                partial = partial or self._so_far("broken")
+                return replace(self, status="failed", error=error, partial=partial)
 
     def stop(self) -> Column:
         """Return the column as it stands when the person presses Stop; what came is kept."""
-        return self if self.finished else replace(self, status="stopped", error="Stopped.")
+        if self.finished:
+            return self
+        partial = self._so_far("cancelled")
+        return replace(self, status="stopped", error="Stopped.", partial=partial)
+
+    def _so_far(self, finish: FinishReason) -> Completion | None:
+        """Return what came as a completion without figures, None where nothing was sent yet."""
+        if self.prompt is None:
+            return None
+        return Completion(
+            self.text, None, None, 0.0, None, finish, self.solver, reasoning=self.reasoning
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +211,8 @@ class Comparison:
             "finish_reason",
         ):
             row[name] = getattr(completion, name) if completion else None
+        if column.answer is None:  # a call that did not end has text, but no figures
+            row["seconds"] = row["tokens_per_second"] = None
         return row
 
     def to_json(self) -> str:
@@ -203,14 +242,15 @@ class Comparison:
         return self.to_markdown()
 
 
-_SAMPLING = {field.name for field in fields(SamplingParams)}
-
-
 def figures(column: Column) -> str:
     """Return a column's figures in one line: tokens, times, rate, and what needs a warning."""
     completion = column.completion
-    if completion is None:
+    if completion is None or column.answer is None:
         return ""
+    return " · ".join([*_times(completion), *_warnings(completion)])
+
+
+def _times(completion: Completion) -> list[str]:
     parts = []
     if completion.first_token_seconds is not None:
         parts.append(f"first token {_seconds(completion.first_token_seconds)}")
@@ -219,13 +259,28 @@ def figures(column: Column) -> str:
     if completion.input_tokens is not None and completion.output_tokens is not None:
         parts.append(f"{completion.input_tokens} in, {completion.output_tokens} out")
     parts.append(_seconds(completion.seconds))
-    if completion.finish_reason == "length":
-        parts.append("cut at the token limit")
-    if set(completion.ignored) == _SAMPLING:
-        parts.append("does not sample")
-    elif completion.ignored:
-        parts.append(f"ignored: {', '.join(completion.ignored)}")
-    return " · ".join(parts)
+    if completion.cost:
+        parts.append(money(completion.cost))
+    return parts
+
+
+def _warnings(completion: Completion) -> list[str]:
+    ignored = set(completion.ignored)
+    told = {
+        "from the cache": completion.cached,
+        f"fallback: {completion.fallback_for} failed": completion.fallback_for is not None,
+        f"{completion.attempts} tries": completion.attempts > 1,
+        "cut at the token limit": completion.finish_reason == "length",
+        "refused": completion.finish_reason == "refused",
+        "does not sample": ignored == set(SAMPLING),
+        f"ignored: {', '.join(completion.ignored)}": ignored and ignored != set(SAMPLING),
+    }
+    return [words for words, is_so in told.items() if is_so]
+
+
+def money(usd: float) -> str:
+    """Return an amount in USD with two digits that count."""
+    return f"{usd:,.2f} USD" if usd >= 1 else f"{usd:.2g} USD"
 
 
 def _seconds(seconds: float) -> str:
@@ -236,6 +291,7 @@ _DOING = {
     "waiting": "waiting",
     "loading": "loading",
     "reading": "reading the prompt",
+    "thinking": "thinking",
     "writing": "writing",
     "done": "",
     "failed": "failed",

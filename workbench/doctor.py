@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench import machine
 from workbench.backends import available
 from workbench.corpus import list_corpora
+from workbench.keys import where_keys_are
 from workbench.retrieval import list_indexes
 from workbench.retrieval.embedders import available as available_embedders
 from workbench.settings import settings
@@ -59,7 +60,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "machine": machine.hardware(),
         "packages": machine.versions(),
         "toolchains": machine.toolchains(),
-        "keys": {name: "present" if here else None for name, here in machine.keys().items()},
+        "keys": where_keys_are(),
         "backends": {row.name: _state(row) for row in named if row.kind == "backend"},
         "embedders": {row.name: _state(row) for row in named if row.kind == "embedder"},
         "corpora": {one.name: f"{len(one):,} documents" for one in list_corpora()},

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.types import Completion
 
 
 class WorkbenchError(Exception):
@@ -77,4 +81,42 @@ class Cancelled(WorkbenchError):
 
 
 class BackendError(WorkbenchError):
-    """A backend could not answer."""
+    """A backend could not answer.
+
+    ``transient``: the same call may well succeed later (HTTP 408, 409, 429, 5xx, a connection
+    that was refused or reset); nothing else is ever tried again. ``status`` is the HTTP status,
+    None where there was none. ``retry_after`` are the seconds for which the server asked, None
+    where it named none. ``partial`` is what had come until then, None where nothing had.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        remedy: str = "",
+        *,
+        transient: bool = False,
+        status: int | None = None,
+        retry_after: float | None = None,
+        partial: Completion | None = None,
+    ) -> None:
+        super().__init__(cause, remedy)
+        self.transient = transient
+        self.status = status
+        self.retry_after = retry_after
+        self.partial = partial
+
+
+class BrokenOff(BackendError):
+    """A stream ended before its answer did; ``partial`` is what had come."""
+
+
+class DeadlineExceeded(BackendError):
+    """An answer, or its next token, did not come in time."""
+
+
+class OverBudget(BackendError):
+    """The call might cost more than is left of the budget, so it was not made."""
+
+
+class TooLarge(BackendError):
+    """A model does not fit into the memory of this machine; it was not loaded."""

@@ -22,7 +22,6 @@ TOOLCHAINS = {
     "csharp": "dotnet",
     "php": "php",
 }
-KEYS = ("OPENAI_COMPATIBLE_API_KEY", "OPENAI_API_KEY", "COHERE_API_KEY", "HF_TOKEN")
 _PACKAGES = (
     "code-workbench",
     "xllamacpp",
@@ -72,11 +71,6 @@ def environment() -> dict[str, Any]:
 def toolchains() -> dict[str, str | None]:
     """Return the path of each language's compiler or interpreter, None where there is none."""
     return {language: shutil.which(command) for language, command in TOOLCHAINS.items()}
-
-
-def keys() -> dict[str, bool]:
-    """Say which keys the environment holds; never their values."""
-    return {name: bool(os.environ.get(name)) for name in KEYS}
 
 
 def _processor() -> str:

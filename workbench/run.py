@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from workbench.cancel import cancelled, cancelled_by
-from workbench.errors import WorkbenchError
+from workbench.errors import BackendError, WorkbenchError
 from workbench.types import Failed, Update
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _work(
                     break
         except WorkbenchError as error:
             log.info("%s failed", solver.name, exc_info=True)
-            _put(updates, Update(solver.name, Failed(str(error))), stop)
+            partial = error.partial if isinstance(error, BackendError) else None
+            _put(updates, Update(solver.name, Failed(str(error), partial)), stop)
         except Exception as error:
             # A bug or a library's surprise: still one column's matter, with a word on where.
             log.exception("%s broke", solver.name)

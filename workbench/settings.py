@@ -30,7 +30,35 @@ class Settings(BaseSettings):
     )
     dtype: str | None = Field(None, description="PyTorch's number type, as bfloat16; None: best.")
     token_timeout: float = Field(
-        120.0, description="Seconds that a server may be silent before its answer has failed."
+        120.0, gt=0, description="Seconds that a backend may be silent before its answer failed."
+    )
+    call_timeout: float = Field(
+        1800.0, gt=0, description="Seconds that one answer may take, tries and waits included."
+    )
+    attempts: int = Field(4, ge=1, description="Calls for one answer where servers are busy.")
+    concurrency: int = Field(8, ge=1, description="Calls to one provider at a time.")
+    requests_per_minute: float | None = Field(
+        None, gt=0, description="Calls a minute to one provider; None: as many as come."
+    )
+    tokens_per_minute: float | None = Field(
+        None, gt=0, description="Tokens a minute, in and out, of one provider; None: no limit."
+    )
+    budget: float | None = Field(
+        None, ge=0, description="USD that hosted backends may cost a process; None: no limit."
+    )
+    ask_above: float = Field(
+        0.5, ge=0, description="USD above which a batch asks before it begins."
+    )
+    cache: bool = Field(True, description="Keep complete answers, and give them again.")
+    prices: Path | None = Field(
+        None, description="Your own prices, as TOML; None: prices.toml in the home folder."
+    )
+    gpu_layers: int | None = Field(
+        None, description="Layers that llama.cpp puts on the GPU; None: all that fit."
+    )
+    slots: int = Field(4, ge=1, description="Requests that a llama.cpp model answers at once.")
+    memory: float | None = Field(
+        None, gt=0, description="GiB that local models may take together; None: what is free."
     )
     chroma_url: SecretStr | None = Field(
         None,
@@ -60,6 +88,16 @@ class Settings(BaseSettings):
     def embeddings(self) -> Path:
         """Folder of the embedding cache."""
         return self.home / "embeddings"
+
+    @property
+    def answers(self) -> Path:
+        """The SQLite cache of complete answers."""
+        return self.home / "answers.sqlite"
+
+    @property
+    def throughput(self) -> Path:
+        """Folder of measured throughputs, one JSON file a backend and machine."""
+        return self.home / "throughput"
 
     @property
     def runs(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import uuid
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from workbench.errors import UnknownName
-from workbench.types import Answer, Question, Result
+from workbench.keys import scrub
+from workbench.types import Answer, Question, Result, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,12 +37,14 @@ CREATE TABLE IF NOT EXISTS results (
     answer TEXT,                -- the Answer as JSON, with every message sent; NULL for an error
     error TEXT,
     finished TEXT NOT NULL,
+    partial TEXT,               -- the Step that did not come to its end, as JSON
     PRIMARY KEY (run, solver, question_id, sample)
 );
 """
 
 _QUESTION = TypeAdapter(Question)
 _ANSWER = TypeAdapter(Answer)
+_STEP = TypeAdapter(Step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +73,29 @@ class Store:
         with closing(self._write()) as connection, connection:
             connection.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?)",
-                (run, _now(), json.dumps(spec), json.dumps(environment)),
+                (run, _now(), scrub(json.dumps(spec)), json.dumps(environment)),
             )
         return run
 
     def add(self, run: str, question: Question, result: Result) -> None:
         """Store one result for good; the same key again replaces it."""
-        answer = None if result.answer is None else json.dumps(asdict(result.answer))
         row = (
             run,
             result.solver,
             result.question_id,
             result.sample,
-            json.dumps(asdict(question)),
-            answer,
-            result.error,
+            _json(question),
+            _json(result.answer),
+            None if result.error is None else scrub(result.error),
             _now(),
+            _json(result.partial),
         )
         with closing(self._write()) as connection, connection:
-            connection.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?,?)", row)
+            connection.execute(
+                "INSERT OR REPLACE INTO results (run, solver, question_id, sample, question,"
+                " answer, error, finished, partial) VALUES (?,?,?,?,?,?,?,?,?)",
+                row,
+            )
 
     def runs(self, limit: int = 50) -> list[RunRow]:
         """Return the latest runs, newest first."""
@@ -120,11 +128,11 @@ class Store:
         self.run(run)
         with closing(self._connect()) as connection:
             rows = connection.execute(
-                "SELECT solver, question_id, sample, question, answer, error FROM results"
-                " WHERE run = ? ORDER BY rowid",
+                "SELECT solver, question_id, sample, question, answer, error,"
+                f" {_partial(connection)} FROM results WHERE run = ? ORDER BY rowid",
                 (run,),
             ).fetchall()
-        for solver, question_id, sample, question, answer, error in rows:
+        for solver, question_id, sample, question, answer, error, partial in rows:
             yield (
                 _QUESTION.validate_json(question),
                 Result(
@@ -133,6 +141,7 @@ class Store:
                     sample,
                     None if answer is None else _ANSWER.validate_json(answer),
                     error=error,
+                    partial=None if partial is None else _STEP.validate_json(partial),
                 ),
             )
 
@@ -144,7 +153,21 @@ class Store:
         connection = self._connect()
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_SCHEMA)
+        if _partial(connection) == "NULL":
+            with contextlib.suppress(sqlite3.OperationalError):  # another process was quicker
+                connection.execute("ALTER TABLE results ADD COLUMN partial TEXT")
         return connection
+
+
+def _partial(connection: sqlite3.Connection) -> str:
+    """Return how to select partial answers: an older store has no column for them."""
+    columns = connection.execute("SELECT name FROM pragma_table_info('results')").fetchall()
+    return "partial" if ("partial",) in columns else "NULL"
+
+
+def _json(record: Question | Answer | Step | None) -> str | None:
+    """Return a record as JSON without keys, None for none."""
+    return None if record is None else scrub(json.dumps(asdict(record)))
 
 
 def _now() -> str:

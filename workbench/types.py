@@ -7,9 +7,9 @@ once per question. Records are frozen: nothing is ever written back into an earl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TaskName = Literal["generate", "summarize", "translate"]
 TextKind = Literal["document", "query"]
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "cancelled", "unknown"]
+FinishReason = Literal["stop", "length", "cancelled", "refused", "broken", "unknown"]
 
 
 # --- once per corpus -------------------------------------------------------------------
@@ -152,20 +152,58 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How to sample. ``max_tokens`` counts new tokens; temperature 0 is greedy decoding."""
+    """How to sample. ``max_tokens`` counts new tokens; temperature 0 is greedy decoding.
+
+    ``sample`` counts the completions of one prompt from 0. It is no parameter of a model: it keeps
+    apart, in the cache, what was drawn more than once. See ``nth``.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 512
     seed: int | None = 0
     stop: tuple[str, ...] = ()
+    sample: int = 0
+
+    def nth(self, sample: int) -> SamplingParams:
+        """Return the parameters of the sample of that number: a seed is counted on with it."""
+        seed = None if self.seed is None else self.seed + sample - self.sample
+        return replace(self, seed=seed, sample=sample)
+
+
+SAMPLING = ("temperature", "top_p", "max_tokens", "seed", "stop")
+"""The fields of SamplingParams that a backend may honour or ignore."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of text as it arrives: one model token or a few, never empty."""
+    """A piece of text as it arrives: one model token or a few, never empty.
+
+    ``reasoning`` marks what a model thinks before it answers; it is no part of the answer.
+    """
 
     text: str
+    reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a backend was really given: the fair-prompt record of one call.
+
+    ``messages`` are those that left the workbench, after any change that ``notes`` tell of (such
+    as a system message put into the first user turn where a template knows no system role).
+    ``text`` is the exact text after the chat template, None where a server applies it.
+    ``parameters`` are the sampling parameters in force, by the names of SamplingParams.
+    ``model`` identifies the weights as far as known (hub revision, sha256 of the file, the name a
+    server reports), ``endpoint`` the server's url without password or query.
+    """
+
+    messages: tuple[Message, ...]
+    parameters: Mapping[str, Any]
+    text: str | None = None
+    model: str = ""
+    endpoint: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +212,13 @@ class Completion:
 
     ``seconds`` run from the call to the last token, ``first_token_seconds`` to the first one;
     loading a model counts in neither. Counts are None where the backend does not say.
-    ``finish_reason`` "length" marks a text cut by ``max_tokens``. ``ignored`` names sampling
-    parameters that the backend could not honour.
+    ``finish_reason`` "length" marks a text cut by ``max_tokens``, "refused" one that the model or
+    its provider declined to write, "broken" and "cancelled" a partial one, "unknown" a complete
+    one whose end was not explained. ``ignored`` names sampling parameters that the backend could
+    not honour. ``reasoning`` is what the model thought, where it can be told apart; its tokens
+    count as output. ``cost`` is in USD, None where the price is unknown; that of a ``cached``
+    completion was paid when it was made. ``attempts`` counts the calls that it took.
+    ``fallback_for`` names the backend that failed, where this one stepped in for it.
     """
 
     text: str
@@ -186,6 +229,17 @@ class Completion:
     finish_reason: FinishReason
     model: str
     ignored: tuple[str, ...] = ()
+    reasoning: str = ""
+    sent: Sent | None = None
+    cost: float | None = None
+    cached: bool = False
+    attempts: int = 1
+    fallback_for: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this is all that the model had to say: not cut off, not stopped, not refused."""
+        return self.finish_reason in ("stop", "length", "unknown")
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -249,7 +303,11 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One solver's answer to one question, or the error that stands in its place."""
+    """One solver's answer to one question, or the error that stands in its place.
+
+    ``partial`` is the call that did not come to its end, with the text as far as it came. It is
+    kept to be looked at, and is never scored.
+    """
 
     solver: str
     question_id: str
@@ -257,6 +315,7 @@ class Result:
     answer: Answer | None
     scores: tuple[Score, ...] = ()
     error: str | None = None
+    partial: Step | None = None
 
 
 # --- what a solver says while it works -------------------------------------------------
@@ -293,9 +352,13 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The solver stopped: the cause, and the command that mends it. Always the last event."""
+    """The solver stopped: the cause, and the command that mends it. Always the last event.
+
+    ``partial`` is what had come until then, where the backend could still say.
+    """
 
     error: str
+    partial: Completion | None = None
 
 
 Event = Loading | Retrieved | Prompted | Token | Answered
@@ -338,6 +401,48 @@ class Backend(Protocol):
 
         Raises:
             BackendError: the call failed; the message gives the cause and how to mend it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do.
+
+    ``sampling`` names the fields of SamplingParams that it honours; the others it reports as
+    ignored. ``system_role`` False: a system message is put into the first user turn, and the
+    completion says so. ``context_length`` counts tokens of prompt and completion together, None
+    where it is not known. ``reasoning``: what the model thinks can be told from its answer.
+    ``logprobs``: its interface gives log-probabilities. ``local``: it answers on this machine, for
+    no money a call.
+    """
+
+    streaming: bool = True
+    system_role: bool = True
+    sampling: tuple[str, ...] = SAMPLING
+    logprobs: bool = False
+    context_length: int | None = None
+    reasoning: bool = False
+    local: bool = False
+
+
+@runtime_checkable
+class Declares(Protocol):
+    """A backend that says what it can do."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A backend that says which model this is, so that its answers may be cached."""
+
+    @property
+    def identity(self) -> str:
+        """Name all that decides an answer beside messages and parameters.
+
+        The model with its revision or file hash, number type, adapter, template and endpoint.
         """
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from workbench import weights
 from workbench.backends import names
 from workbench.errors import BadInput, MissingExtra, UnknownName
+from workbench.keys import KEYS
 from workbench.registry import Registry
 from workbench.types import Backend
 from workbench.weights.catalogue import CATALOGUE
@@ -36,6 +37,27 @@ BACKENDS.add(
     extra="transformers",
     needs="its weights",
 )
+for _provider, _who in (
+    ("openai", "OpenAI"),
+    ("anthropic", "Anthropic"),
+    ("cohere", "Cohere"),
+    ("google", "Google"),
+    ("mistral", "Mistral"),
+):
+    BACKENDS.add(
+        _provider,
+        "workbench.backends.langchain:hosted",
+        f"a model hosted by {_who}, through LangChain",
+        extra="hosted",
+        needs=KEYS[_provider],
+    )
+BACKENDS.add(
+    "ollama",
+    "workbench.backends.langchain:hosted",
+    "a model of an Ollama server, here or at OLLAMA_HOST, through LangChain",
+    extra="hosted",
+    needs="a running Ollama with that model",
+)
 BACKENDS.add(
     "openai-compatible",
     "workbench.backends.openai_compatible:OpenAICompatible",
@@ -55,19 +77,32 @@ BACKENDS.add(
     needs="a recording",
 )
 
+HOSTED = ("openai", "anthropic", "cohere", "google", "mistral", "ollama")
+"""The providers that are reached through LangChain's chat models."""
+
 _FORMS = {
+    **{provider: f"{provider}/MODEL" for provider in HOSTED},
     "llama-cpp": "llama-cpp/PATH.gguf",
     "transformers": "transformers/OWNER/NAME",
     "openai-compatible": "openai-compatible/MODEL@URL",
     "replay": "replay/FILE",
 }
 _SHORT = ("llama-cpp", "transformers")
-_PACKAGES = {"llama-cpp": ("xllamacpp",), "transformers": ("torch", "transformers", "gguf")}
-
+_PACKAGES = {
+    "llama-cpp": ("xllamacpp",),
+    "transformers": ("torch", "transformers", "gguf"),
+    "openai": ("langchain", "langchain_openai"),
+    "anthropic": ("langchain", "langchain_anthropic"),
+    "cohere": ("langchain", "langchain_cohere"),
+    "google": ("langchain", "langchain_google_genai"),
+    "mistral": ("langchain", "langchain_mistralai"),
+    "ollama": ("langchain", "langchain_ollama"),
+}
 
 _CHECKS: dict[str, Callable[[str], str]] = {
     "llama-cpp": names.gguf,
     "transformers": names.pytorch,
+    **dict.fromkeys(HOSTED, names.hosted),
     "openai-compatible": names.endpoint,
     "retrieval": names.nothing,
     "replay": names.recording,

@@ -75,6 +75,17 @@ def endpoint(model: str) -> str:
     return f"{found['model']}@{found['url'].rstrip('/')}"
 
 
+def hosted(model: str) -> str:
+    """Accept any name: only the provider knows its models.
+
+    Raises:
+        BadInput: it holds white space.
+    """
+    if model.split() != [model]:
+        raise BadInput(f"'{model}' is no model's name.", "Write it as the provider does.")
+    return model
+
+
 def recording(model: str) -> str:
     """Accept ``<file>`` or ``<file>#<model>``.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
 from workbench.cancel import cancelled
-from workbench.types import Completion, FinishReason, Token
+from workbench.types import Completion, FinishReason, Sent, Token
 
 T = TypeVar("T")
 
@@ -99,21 +99,26 @@ class _End:
 
 
 class Transcript:
-    """Writes down what streams by: the text, and when it came. Its clock starts at creation."""
+    """Writes down what streams by: the text, and when it came. Its clock starts at creation.
 
-    def __init__(self, model: str) -> None:
+    ``sent`` is what the backend was really given; it goes into the Completion.
+    """
+
+    def __init__(self, model: str, sent: Sent | None = None) -> None:
         self._model = model
         self._pieces: list[str] = []
+        self._thoughts: list[str] = []
+        self.sent = sent
         self._start = self._last = time.perf_counter()
         self._first: float | None = None
 
-    def token(self, text: str) -> Token:
-        """Note a piece of text and return it as a Token."""
+    def token(self, text: str, *, reasoning: bool = False) -> Token:
+        """Note a piece of text, of the answer or of what the model thinks; return it as a Token."""
         self._last = time.perf_counter()
         if self._first is None:
             self._first = self._last - self._start
-        self._pieces.append(text)
-        return Token(text)
+        (self._thoughts if reasoning else self._pieces).append(text)
+        return Token(text, reasoning)
 
     def completion(
         self,
@@ -123,7 +128,7 @@ class Transcript:
         ignored: tuple[str, ...] = (),
     ) -> Completion:
         """Return the Completion of all pieces noted."""
-        end = self._last if self._pieces else time.perf_counter()
+        end = time.perf_counter() if self._first is None else self._last
         return Completion(
             text="".join(self._pieces),
             input_tokens=input_tokens,
@@ -133,6 +138,8 @@ class Transcript:
             finish_reason=finish_reason,
             model=self._model,
             ignored=ignored,
+            reasoning="".join(self._thoughts),
+            sent=self.sent,
         )
 
 

@@ -156,7 +156,7 @@ def _figure(corpus_map: CorpusMap) -> go.Figure:
     """Draw the largest groups in colours of their own, the others in one."""
     import plotly.graph_objects as go
 
-    from workbench.lab.figures import COLOURS, INK, layout
+    from workbench.plots import COLOURS, INK, layout
 
     sizes = Counter(corpus_map.groups)
     largest = sorted(sizes, key=lambda group: (-sizes[group], group))[:_COLOURED]

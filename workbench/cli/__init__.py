@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.options import Json, given, print_json
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
+from workbench.keys import ScrubbedFormatter, public
 
 # Everything heavier is imported inside the command that needs it: `--help` stays quick.
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ app.add_typer(models_app, name="models")
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 EmbedderName = Annotated[
     str | None,
     typer.Option("--embedder", help="Default: static to index, the one indexed last to search."),
@@ -76,7 +76,7 @@ def doctor(as_json: Json = False) -> None:
     from workbench.terminal import show_doctor
 
     facts = examine()
-    _print_json(facts) if as_json else show_doctor(facts)
+    print_json(facts) if as_json else show_doctor(facts)
 
 
 @models_app.callback(invoke_without_command=True)
@@ -93,7 +93,7 @@ def models_list(as_json: Json = False) -> None:
     from workbench.terminal import show_menu
 
     rows = menu()
-    _print_json([asdict(row) for row in rows]) if as_json else show_menu(rows)
+    print_json([asdict(row) for row in rows]) if as_json else show_menu(rows)
 
 
 @models_app.command("pull")
@@ -109,7 +109,7 @@ def models_pull(
 
     paths = {name: str(path) for name, path in api.pull(*(names or ())).items()}
     if as_json:
-        _print_json(paths)
+        print_json(paths)
     else:
         typer.echo("\n".join(f"{name}: {path}" for name, path in paths.items()))
 
@@ -138,10 +138,10 @@ def crawl(
     from workbench import api
     from workbench.terminal import show_corpus
 
-    caps = _given(files=max_files, bytes=max_bytes, seconds=max_seconds)
+    caps = given(files=max_files, bytes=max_bytes, seconds=max_seconds)
     corpus = api.crawl(name, *(sources or ()), without=no_filter, **caps)
     told = {"name": corpus.name, "digest": corpus.digest, "unchanged": corpus.unchanged}
-    _print_json(told | asdict(corpus.report())) if as_json else show_corpus(corpus)
+    print_json(told | asdict(corpus.report())) if as_json else show_corpus(corpus)
 
 
 @app.command()
@@ -156,11 +156,11 @@ def index(
     from workbench import api
 
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    named = _given(embedder=embedder, chunker=chunker, exclude=exclude)
+    named = given(embedder=embedder, chunker=chunker, exclude=exclude)
     info = api.index(corpus, **named).info
     unchanged = info.built < started
     if as_json:
-        _print_json(asdict(info) | {"unchanged": unchanged})
+        print_json(asdict(info) | {"unchanged": unchanged})
     else:
         typer.echo(f"{info}{'; unchanged since' if unchanged else ''}")
 
@@ -183,10 +183,10 @@ def search(
     from workbench import api
     from workbench.terminal import show_hits
 
-    named = _given(retriever=retriever, embedder=embedder, chunker=chunker, exclude=exclude)
-    named |= _given(languages=languages, licences=licences, paths=paths)
+    named = given(retriever=retriever, embedder=embedder, chunker=chunker, exclude=exclude)
+    named |= given(languages=languages, licences=licences, paths=paths)
     hits = api.search(corpus, query, k=k, **named)
-    _print_json([asdict(hit) for hit in hits]) if as_json else show_hits(hits)
+    print_json([asdict(hit) for hit in hits]) if as_json else show_hits(hits)
 
 
 @app.command()
@@ -223,7 +223,7 @@ def ask(
 
     if with_and_without and corpus is None:
         raise BadInput("--with-and-without needs a corpus.", "Name one: --corpus python-stdlib")
-    sampling = _given(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+    sampling = given(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
     spec = RunSpec(
         task=task,  # type: ignore[arg-type]  # RunSpec.check names the right ones
         text=sys.stdin.read() if text == "-" else text,
@@ -235,7 +235,7 @@ def ask(
         corpus=corpus,
         params=tuple(sampling.items()),
     )
-    named = _given(retriever=retriever, embedder=embedder, chunker=chunker, k=k)
+    named = given(retriever=retriever, embedder=embedder, chunker=chunker, k=k)
     comparison = _answer(replace(spec, **named), quiet=as_json)
     if as_json:
         typer.echo(comparison.to_json())
@@ -271,12 +271,12 @@ def retrieval_report(
     named = suite if target is None else target
     if named is None or (target is not None and suite is not None):
         raise BadInput("Which suite?", "Name one: workbench retrieval-report --suite cosqa")
-    arms = _given(embedders=embedder, chunkers=chunker, retrievers=retriever)
+    arms = given(embedders=embedder, chunkers=chunker, retrievers=retriever)
     if query is not None:
         inspection = api.inspect_query(named, query, **arms)
-        _print_json(asdict(inspection)) if as_json else show_inspection(inspection)
+        print_json(asdict(inspection)) if as_json else show_inspection(inspection)
         return
-    options = _given(split=split, metric=metric, limit=limit)
+    options = given(split=split, metric=metric, limit=limit)
     report = api.retrieval_report(named, **arms, **options)
     if html is not None:
         report.to_html(html)
@@ -305,9 +305,9 @@ def tune_embedder(
     from workbench import api
     from workbench.terminal import show_tuning
 
-    settings = _given(epochs=epochs, learning_rate=learning_rate, batch=batch, seed=seed)
+    settings = given(epochs=epochs, learning_rate=learning_rate, batch=batch, seed=seed)
     tuned = api.tune_embedder(corpus, base, name, evaluate=evaluate, **settings)
-    _print_json(tuned.table()) if as_json else show_tuning(tuned)
+    print_json(tuned.table()) if as_json else show_tuning(tuned)
 
 
 @app.command()
@@ -323,8 +323,8 @@ def contamination(
     from workbench import api
     from workbench.terminal import show_contamination
 
-    found = api.contamination(corpus, suite, **_given(chunker=chunker))
-    _print_json(found.table()) if as_json else show_contamination(found)
+    found = api.contamination(corpus, suite, **given(chunker=chunker))
+    print_json(found.table()) if as_json else show_contamination(found)
 
 
 @app.command()
@@ -355,21 +355,14 @@ def _answer(spec: RunSpec, *, quiet: bool) -> Comparison:
     return comparison
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    """Keep the options that were given, so that the verb's own defaults hold for the others."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))
-
-
 def main() -> None:
     """Run a command; an error is one line on stderr and exit code 1 or 2."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if debug:
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(ScrubbedFormatter("%(name)s: %(message)s"))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         code = app(args=arguments, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -395,5 +388,5 @@ def _explain(error: Exception, arguments: list[str]) -> tuple[str, int]:
         return message and f"Error: {message}. See: {command} --help", error.exit_code
     if isinstance(error, BrokenPipeError):  # `workbench ... | head`
         return "", 1
-    cause = " ".join(f"{type(error).__name__}: {error}".split())
+    cause = public(" ".join(f"{type(error).__name__}: {error}".split()))
     return f"Error: {cause} (a bug; --debug shows where)", 1
