@@ -42,7 +42,7 @@ from workbench.ui.compare import CompareTab, Session
 from workbench.ui.corpora import CorporaTab, table_html
 from workbench.ui.examples import EXAMPLES
 from workbench.ui.live import Live
-from workbench.ui.panes import answer_pane, file_name, saving_html, sources_pane
+from workbench.ui.panes import answer_pane, background_pane, file_name, saving_html
 from workbench.ui.request import read_request
 
 QUESTION = Question("q", "generate", "add two numbers", target_language="python")
@@ -337,7 +337,7 @@ def test_what_a_model_says_is_never_markup() -> None:
     evil = "</span><script>alert(1)</script><img src=x onerror=alert(1)>"
     chunk = Chunk("1", evil, evil, 1, 1, None, evil, "s", None)
     column = Column(evil, "done", answer=answered(evil), hits=(Hit(chunk, 1.0, 1),), error=evil)
-    shown = answer_pane(column) + sources_pane(column)
+    shown = answer_pane(column) + background_pane(column)
     shown += saving_html(Comparison(QUESTION, (column,), "run"))
     assert "<script" not in shown and "<img" not in shown
 

@@ -7,7 +7,17 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.report import answer_html, diff_html, sources_html, style, unified_diff
+from workbench.keys import scrub
+from workbench.report import (
+    answer_html,
+    diff_html,
+    reasoning_html,
+    sent_html,
+    sent_markdown,
+    sources_html,
+    style,
+    unified_diff,
+)
 from workbench.types import (
     SAMPLING,
     Answer,
@@ -209,6 +219,10 @@ class Comparison:
             "first_token_seconds",
             "tokens_per_second",
             "finish_reason",
+            "cost",
+            "cached",
+            "attempts",
+            "fallback_for",
         ):
             row[name] = getattr(completion, name) if completion else None
         if column.answer is None:  # a call that did not end has text, but no figures
@@ -220,15 +234,20 @@ class Comparison:
         columns = []
         for column in self.columns:
             row = self._row(column)
-            steps = column.answer.steps if column.answer else ()
             row["partial"] = None if column.answer else column.text
+            row["reasoning"] = column.reasoning
             row["hits"] = [asdict(hit) for hit in column.hits]
             row["messages"] = [
-                asdict(message) for step in steps for message in step.prompt.messages
+                asdict(message) for step in column.steps for message in step.prompt.messages
+            ]
+            row["sent"] = [
+                asdict(sent) if (sent := step.completion.sent) else None for step in column.steps
             ]
             columns.append(row)
-        return json.dumps(
-            {"run": self.run, "question": asdict(self.question), "columns": columns}, indent=2
+        return scrub(
+            json.dumps(
+                {"run": self.run, "question": asdict(self.question), "columns": columns}, indent=2
+            )
         )
 
     def to_markdown(self) -> str:
@@ -320,20 +339,30 @@ def body_html(column: Column) -> str:
     return f"<div class='wb-body'>{body}</div>"
 
 
+def background_html(column: Column) -> str:
+    """Return what stands behind an answer, to unfold: sources, reasoning, what was sent."""
+    rule = column.answer.rule if column.answer else None
+    return (
+        sources_html(column.hits, column.left_out)
+        + reasoning_html(column.reasoning)
+        + (sent_html(column.steps, rule) if column.finished else "")
+    )
+
+
 def column_html(column: Column) -> str:
     """Return one column: head, figures, answer or error, sources to unfold. Needs ``style()``."""
     return (
         "<div class='wb wb-column'>"
         f"<div class='wb-head'><span>{html.escape(column.solver)}</span>"
         f"<span class='wb-figures'>{html.escape(status_line(column))}</span></div>"
-        f"{body_html(column)}{sources_html(column.hits, column.left_out)}</div>"
+        f"{body_html(column)}{background_html(column)}</div>"
     )
 
 
 def comparison_html(comparison: Comparison) -> str:
     """Return all columns side by side, with their style."""
     columns = "".join(column_html(column) for column in comparison.columns)
-    return f"{style()}<div class='wb wb-columns'>{columns}</div>"
+    return scrub(f"{style()}<div class='wb wb-columns'>{columns}</div>")
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -352,4 +381,7 @@ def comparison_markdown(comparison: Comparison) -> str:
             parts.append(f"{fence}\n{column.text}\n{fence}")
         if column.hits:
             parts.append("Sources: " + ", ".join(f"`{hit.chunk.location}`" for hit in column.hits))
-    return "\n\n".join(parts) + "\n"
+        if column.finished and column.steps:
+            rule = column.answer.rule if column.answer else None
+            parts.append(f"What was sent:\n\n{sent_markdown(column.steps, rule)}")
+    return scrub("\n\n".join(parts) + "\n")

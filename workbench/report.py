@@ -8,11 +8,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from workbench.languages import find_language
+from workbench.types import fence_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from workbench.types import Answer, Hit
+    from workbench.types import Answer, Hit, Step
 
 # Colours are variables, so that one page serves a notebook and the UI, in light and in dark.
 _LIGHT = (
@@ -40,6 +41,12 @@ font-size:12.5px;line-height:1.45;white-space:pre}
 .wb-error{color:var(--wb-bad);overflow-wrap:anywhere}
 .wb details{margin:2px 0}
 .wb summary{cursor:pointer;overflow-wrap:anywhere;font-size:12.5px}
+.wb-facts{border-collapse:collapse;font-size:12.5px;margin:4px 0}
+.wb-facts th{text-align:left;font-weight:400;color:var(--wb-dim);padding:1px 12px 1px 0;
+vertical-align:top;white-space:nowrap}
+.wb-facts td{padding:1px 0;overflow-wrap:anywhere}
+.wb-said{font-size:12px;color:var(--wb-dim);margin-top:6px}
+.wb-sent pre,.wb-thought pre{white-space:pre-wrap;max-height:420px;overflow:auto}
 .wb-diff .wb-add{color:var(--wb-good)}.wb-diff .wb-del{color:var(--wb-bad)}
 """
 
@@ -106,6 +113,96 @@ def _source(hit: Hit, note: str, *, shown: bool = False) -> str:
         f"{symbol}<span class='wb-dim'>{note}</span></summary>"
         f"{code_html(chunk.text, chunk.language)}</details>"
     )
+
+
+def sent_facts(step: Step, rule: str | None) -> dict[str, str]:
+    """Return what decided an answer, as words: model, server, template, parameters, rule."""
+    completion, sent = step.completion, step.completion.sent
+    facts = {"Template": step.prompt.template}
+    if sent is not None:
+        parameters = (f"{name} {_value(value)}" for name, value in sent.parameters.items())
+        facts = {
+            "Model": sent.model or completion.model,
+            "Server": sent.endpoint or "",
+            **facts,
+            "Parameters in force": ", ".join(parameters) or "none",
+            "Changed on the way": " ".join(sent.notes),
+        }
+    facts["Ignored"] = ", ".join(completion.ignored)
+    facts["Ended with"] = completion.finish_reason
+    facts["Fallback for"] = completion.fallback_for or ""
+    facts["Answer taken by the rule"] = rule or "none: there is no complete answer"
+    return {name: value for name, value in facts.items() if value}
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(repr(one) for one in value) or "none"
+    return str(value)
+
+
+def sent_html(steps: Sequence[Step], rule: str | None) -> str:
+    """Return the fair-prompt panel, to unfold: what was sent in each step, and what ruled it."""
+    if not steps:
+        return ""
+    parts = "".join(
+        _step_html(step, rule if number == len(steps) else "the next step's", number, len(steps))
+        for number, step in enumerate(steps, start=1)
+    )
+    return (
+        f"<details class='wb-sent'><summary class='wb-dim'>What was sent</summary>{parts}</details>"
+    )
+
+
+def _step_html(step: Step, rule: str | None, number: int, of: int) -> str:
+    rows = "".join(
+        f"<tr><th scope='row'>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in sent_facts(step, rule).items()
+    )
+    title = f"<div class='wb-said'>Step {number} of {of}</div>" if of > 1 else ""
+    sent = step.completion.sent
+    messages = step.prompt.messages if sent is None else sent.messages
+    said = "".join(
+        f"<div class='wb-said'>{one.role}</div><pre>{html.escape(one.content)}</pre>"
+        for one in messages
+    )
+    exact = ""
+    if sent is not None and sent.text is not None:
+        exact = (
+            "<details><summary>The exact text after the model's template</summary>"
+            f"<pre>{html.escape(sent.text)}</pre></details>"
+        )
+    return f"{title}<table class='wb-facts'>{rows}</table>{said}{exact}"
+
+
+def reasoning_html(reasoning: str) -> str:
+    """Return what a model thought before it answered, to unfold; "" for nothing."""
+    if not reasoning:
+        return ""
+    return (
+        "<details class='wb-thought'><summary class='wb-dim'>Reasoning</summary>"
+        f"<pre>{html.escape(reasoning)}</pre></details>"
+    )
+
+
+def sent_markdown(steps: Sequence[Step], rule: str | None) -> str:
+    """Return the facts and messages of ``sent_html`` as Markdown."""
+    parts = []
+    for step in steps:
+        facts = sent_facts(step, rule)
+        parts.append("\n".join(f"- {name}: {value}" for name, value in facts.items()))
+        sent = step.completion.sent
+        if sent is not None and sent.text is not None:
+            parts.append(_fenced(sent.text))
+        else:
+            messages = step.prompt.messages if sent is None else sent.messages
+            parts += [f"{one.role}:\n\n{_fenced(one.content)}" for one in messages]
+    return "\n\n".join(parts)
+
+
+def _fenced(text: str) -> str:
+    fence = fence_for(text)
+    return f"{fence}\n{text}\n{fence}"
 
 
 class Hits(list["Hit"]):

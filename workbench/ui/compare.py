@@ -18,7 +18,7 @@ from workbench.spec import DEFAULT_K, read_source
 from workbench.ui import choices
 from workbench.ui.examples import EXAMPLES
 from workbench.ui.live import Live
-from workbench.ui.panes import answer_pane, empty_pane, saving_html, sources_pane
+from workbench.ui.panes import answer_pane, background_pane, empty_pane, saving_html
 from workbench.ui.request import MOST_PANES, read_request
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class CompareTab:
         updates: Updates = {}
         for pane, column in zip(self.panes, comparison, strict=False):
             updates[pane.answer] = answer_pane(column)
-            updates[pane.sources] = sources_pane(column)
+            updates[pane.sources] = background_pane(column)
         return updates
 
     def _finish(self, session: Session, problem: str) -> Updates:

@@ -6,9 +6,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from workbench.comparison import body_html, status_line
+from workbench.comparison import background_html, body_html, status_line
 from workbench.languages import find_language
-from workbench.report import sources_html
 
 if TYPE_CHECKING:
     from workbench.comparison import Column, Comparison
@@ -26,9 +25,9 @@ def answer_pane(column: Column) -> str:
     )
 
 
-def sources_pane(column: Column) -> str:
-    """Return the sources to unfold; apart from the answer, so that they stay as unfolded."""
-    return f"<div class='wb'>{sources_html(column.hits, column.left_out)}</div>"
+def background_pane(column: Column) -> str:
+    """Return what stands behind the answer, to unfold; apart from it, so that it stays unfolded."""
+    return f"<div class='wb'>{background_html(column)}</div>"
 
 
 def empty_pane() -> str:
