@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,14 @@ from workbench.retrieval import (
 from workbench.settings import settings
 from workbench.suites.solutions import load_solutions
 from workbench.tasks import TASKS, load_task
-from workbench.types import Loading, Question, Retriever, SamplingParams, SourceFile
+from workbench.types import (
+    SAMPLING,
+    Loading,
+    Question,
+    Retriever,
+    SamplingParams,
+    SourceFile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +71,10 @@ class RunSpec:
 
     ``embedder`` None is the one that was indexed last, and ``retriever`` None the one that
     measured best for it. ``params`` are sampling
-    parameters that override the task's own. ``check`` finds what is wrong
+    parameters that override the task's own. ``cache`` False asks anew what was answered before.
+    ``budget`` is the most that hosted backends may cost together, in USD, None for no limit but
+    WORKBENCH_BUDGET. ``fallback`` names a backend that answers where another one fails; its
+    answers are marked. ``check`` finds what is wrong
     before anything is loaded; ``solvers`` are cheap, too: each loads its backend when it starts.
     """
 
@@ -82,6 +92,9 @@ class RunSpec:
     retriever: str | None = None
     k: int = DEFAULT_K
     params: tuple[tuple[str, Any], ...] = ()
+    cache: bool = True
+    budget: float | None = None
+    fallback: str | None = None
 
     @property
     def digest(self) -> str:
@@ -121,8 +134,11 @@ class RunSpec:
         """
         question = self.question()
         load_task(self.task).render(question, ())
-        for pane in self.panes:
-            check_backend(pane.backend)
+        for name in (*(pane.backend for pane in self.panes), self.fallback):
+            if name is not None:
+                check_backend(name)
+        if self.budget is not None and self.budget < 0:
+            raise BadInput(f"The budget is {self.budget} USD.", "Take 0 or more: --budget 0.50")
         self.sampling(load_task(self.task).params)
         if self.corpus is not None:
             if self.k < 1:
@@ -137,10 +153,9 @@ class RunSpec:
         Raises:
             BadInput: a parameter is unknown or out of its range.
         """
-        known = [field.name for field in fields(SamplingParams)]
         for name, _ in self.params:
-            if name not in known:
-                raise UnknownName("sampling parameter", name, known)
+            if name not in SAMPLING:
+                raise UnknownName("sampling parameter", name, SAMPLING)
         params = replace(defaults, **dict(self.params))
         if params.max_tokens < 1 or params.temperature < 0 or not 0 < params.top_p <= 1:
             raise BadInput(

@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.errors import BackendError, BadInput, UnknownName
 from workbench.types import (
+    SAMPLING,
     Answer,
     Answered,
     Backend,
@@ -39,7 +40,8 @@ class Direct:
 
     ``name`` is the column's title. ``k`` is how many hits to ask the retriever for.
     ``overrides`` are the fields of SamplingParams that the user set; the task's defaults hold
-    for the others.
+    for the others. ``sample`` is the number of the completion that is drawn, see
+    ``SamplingParams.nth``.
 
     Raises:
         UnknownName: an override is no field of SamplingParams.
@@ -51,12 +53,12 @@ class Direct:
     retriever: Retriever | None = field(default=None, kw_only=True)
     k: int = field(default=5, kw_only=True)
     overrides: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    sample: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        known = [known.name for known in dataclasses.fields(SamplingParams)]
         for given in self.overrides:
-            if given not in known:
-                raise UnknownName("sampling parameter", given, known)
+            if given not in SAMPLING:
+                raise UnknownName("sampling parameter", given, SAMPLING)
 
     def stream(self, question: Question) -> Iterator[Event]:
         """Yield Retrieved (with a retriever only), Prompted, Tokens, then Answered.
@@ -68,7 +70,7 @@ class Direct:
             BackendError: the backend failed.
         """
         task = self.tasks(question.task)
-        params = dataclasses.replace(task.params, **self.overrides)
+        params = dataclasses.replace(task.params, **self.overrides).nth(self.sample)
         fits = _Room(self.backend, params) if isinstance(self.backend, CountsTokens) else None
         # A question that cannot be asked is refused before it is searched for.
         bare = task.render(question, ())
