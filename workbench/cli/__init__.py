@@ -216,6 +216,18 @@ def ask(
     temperature: Annotated[float | None, typer.Option(min=0)] = None,
     top_p: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     seed: Annotated[int | None, typer.Option()] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="USD that hosted backends may cost at most.")
+    ] = None,
+    fallback: Annotated[
+        str | None, typer.Option(help="A backend that answers, marked, where another one fails.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Ask anew what was answered before.")
+    ] = False,
+    sent: Annotated[
+        bool, typer.Option("--sent", help="Print what each backend was really sent, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Ask several backends side by side."""
@@ -234,9 +246,12 @@ def ask(
         panes=panes(backend or [DEFAULT_BACKEND], with_and_without),
         corpus=corpus,
         params=tuple(sampling.items()),
+        budget=budget,
+        fallback=fallback,
+        cache=not no_cache,
     )
     named = given(retriever=retriever, embedder=embedder, chunker=chunker, k=k)
-    comparison = _answer(replace(spec, **named), quiet=as_json)
+    comparison = _answer(replace(spec, **named), quiet=as_json, sent=sent)
     if as_json:
         typer.echo(comparison.to_json())
     if any(column.error for column in comparison):
@@ -342,16 +357,19 @@ def ui(
     launch(host=host, port=port, auth=auth, share=share)
 
 
-def _answer(spec: RunSpec, *, quiet: bool) -> Comparison:
+def _answer(spec: RunSpec, *, quiet: bool, sent: bool) -> Comparison:
     from workbench import api
-    from workbench.terminal import show_comparison, watch_live
+    from workbench.terminal import show_comparison, show_sent, watch_live
 
     if quiet:
         return api.watch(api.stream(spec))
     if sys.stdout.isatty():
-        return watch_live(api.stream(spec))
-    comparison = api.watch(api.stream(spec))
-    show_comparison(comparison)
+        comparison = watch_live(api.stream(spec))
+    else:
+        comparison = api.watch(api.stream(spec))
+        show_comparison(comparison)
+    if sent:
+        show_sent(comparison)
     return comparison
 
 

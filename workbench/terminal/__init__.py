@@ -16,6 +16,7 @@ from rich.text import Text
 from workbench.comparison import status_line
 from workbench.languages import find_language
 from workbench.metrics.ranking import METRICS
+from workbench.report import sent_facts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -66,6 +67,26 @@ def show_comparison(comparison: Comparison) -> None:
         console.print(f"Left out (no room in the context): {', '.join(sorted(left_out))}")
     if comparison.run:
         console.print(f"Stored as run {comparison.run}.", style="dim", highlight=False)
+
+
+def show_sent(comparison: Comparison) -> None:
+    """Print for each answer what was sent, and what decided it."""
+    console = Console()
+    for column in comparison:
+        console.rule(Text(column.solver), align="left")
+        for step in column.steps:
+            facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+            rule = column.answer.rule if column.answer else None
+            for name, value in sent_facts(step, rule).items():
+                facts.add_row(Text(name, style="dim"), Text(value))
+            console.print(facts)
+            sent = step.completion.sent
+            if sent is not None and sent.text is not None:
+                console.print(Text(sent.text), soft_wrap=True)
+                continue
+            for message in step.prompt.messages if sent is None else sent.messages:
+                console.print(Text(f"{message.role}:", style="dim"))
+                console.print(Text(message.content), soft_wrap=True)
 
 
 def _table(comparison: Comparison) -> Table:
