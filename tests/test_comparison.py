@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from test_store import ANSWER, HIT, PROMPT
 
 from workbench.comparison import Column, Comparison, column_html, status_line
+from workbench.keys import HIDDEN
 from workbench.report import answer_html, code_html, diff_html
 from workbench.types import (
     Answer,
@@ -19,6 +21,8 @@ from workbench.types import (
     Prompted,
     Question,
     Retrieved,
+    Sent,
+    Step,
     Token,
     Update,
 )
@@ -140,3 +144,94 @@ def test_diff_names_both_and_is_empty_for_equal_answers() -> None:
     comparison = after(after(comparison, "b", Answered(other)), "c", Answered(ANSWER))
     assert comparison.diff("a", "b").splitlines()[-2:] == ["-x", "+y"]
     assert comparison.diff("a", "c") == ""
+
+
+SENT = Sent(
+    PROMPT.messages,
+    {"temperature": 0.0, "stop": ("\n\n",)},
+    text="<|im_start|>user\nx<|im_end|>",
+    model="weights 1a2b",
+    endpoint="http://localhost:1/v1",
+    notes=("The system message was put before the first user turn.",),
+)
+
+
+def sent_answer() -> Answer:
+    completion = replace(ANSWER.steps[-1].completion, sent=SENT, ignored=("seed",), reasoning="Hm.")
+    return replace(ANSWER, steps=(Step(PROMPT, completion),))
+
+
+def test_the_fair_prompt_panel_shows_all_that_decided_an_answer() -> None:
+    comparison = after(compare("x"), "x", Prompted(PROMPT), Answered(sent_answer()))
+    page, text = comparison._repr_html_(), comparison.to_markdown()
+    for shown in (page, html.escape(text)):
+        for told in (
+            SENT.text or "",
+            SENT.model,
+            SENT.endpoint or "",
+            *SENT.notes,
+            "temperature 0.0, stop '\n\n'".replace("\n", "\\n"),
+            "seed",
+            PROMPT.template,
+            ANSWER.rule,
+        ):
+            assert html.escape(told) in shown, told
+    assert "Hm." in page
+    sent = json.loads(comparison.to_json())["columns"][0]["sent"][0]
+    assert sent["text"] == SENT.text
+    assert sent["parameters"]["temperature"] == 0.0
+
+
+def test_without_a_record_the_panel_shows_the_prompt_itself() -> None:
+    page = after(compare("x"), "x", Prompted(PROMPT), Answered(ANSWER))._repr_html_()
+    for message in PROMPT.messages:
+        assert html.escape(message.content) in page
+
+
+def test_a_failed_answer_keeps_its_prompt_and_what_came_and_has_no_figures() -> None:
+    events = (Prompted(PROMPT), Token("Hm", reasoning=True), Token("half"), Failed("Broke off."))
+    column = after(compare("x"), "x", *events)["x"]
+    assert column.steps[0].prompt == PROMPT
+    assert column.steps[0].completion.text == "half"
+    assert column.steps[0].completion.reasoning == "Hm"
+    assert not column.steps[0].completion.is_complete
+    assert status_line(column) == "failed"
+    assert PROMPT.messages[-1].content in html.unescape(column_html(column))
+
+
+def test_what_the_backend_knows_of_a_partial_answer_counts_more_than_what_was_seen() -> None:
+    known = replace(ANSWER.steps[-1].completion, text="half", finish_reason="broken", sent=SENT)
+    column = after(compare("x"), "x", Prompted(PROMPT), Token("ha"), Failed("Broke.", known))["x"]
+    assert column.partial is known
+
+
+def test_thinking_is_no_part_of_the_answer() -> None:
+    comparison = after(compare("x"), "x", Token("first", reasoning=True))
+    assert (comparison["x"].status, comparison["x"].text) == ("thinking", "")
+    comparison = after(comparison, "x", Token("then"))
+    assert (comparison["x"].text, comparison["x"].reasoning) == ("then", "first")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cached": True}, "from the cache"),
+        ({"fallback_for": "openai/gpt"}, "fallback: openai/gpt failed"),
+        ({"attempts": 3}, "3 tries"),
+        ({"finish_reason": "refused"}, "refused"),
+        ({"cost": 0.00123}, "0.0012 USD"),
+    ],
+)
+def test_what_is_special_about_an_answer_stands_in_its_line(change: dict, words: str) -> None:
+    completion = replace(ANSWER.steps[-1].completion, **change)
+    answer = replace(ANSWER, steps=(Step(PROMPT, completion),))
+    assert words in status_line(after(compare("x"), "x", Answered(answer))["x"])
+
+
+def test_no_form_of_a_comparison_holds_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-secret-0123456789abcdef"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    told = Failed(f"The server said {key}.")
+    comparison = after(compare("x"), "x", Prompted(PROMPT), Token(f"use {key}"), told)
+    for form in (comparison.to_json(), comparison.to_markdown(), comparison._repr_html_()):
+        assert key not in form and HIDDEN in form

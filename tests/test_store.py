@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from workbench.types import (
     Prompt,
     Question,
     Result,
+    Sent,
     SourceFile,
     Step,
 )
@@ -84,3 +88,39 @@ def test_what_was_added_survives_kill(store: Store) -> None:
     )
     assert done.returncode == -signal.SIGKILL
     assert [result.error for _, result in store.results(done.stdout.strip())] == ["e"]
+
+
+def test_a_partial_answer_is_kept_with_its_prompt(store: Store) -> None:
+    run = store.start({}, {})
+    sent = Sent(PROMPT.messages, {"stop": ["x"]}, text="<s>x", model="m", notes=("n",))
+    completion = replace(
+        ANSWER.steps[-1].completion, finish_reason="broken", sent=sent, reasoning="Hm."
+    )
+    result = Result("x", "q", 0, None, error="Broke off.", partial=Step(PROMPT, completion))
+    store.add(run, QUESTION, result)
+    [(_, stored)] = store.results(run)
+    assert stored.partial is not None and stored.error == "Broke off."
+    assert stored.partial.prompt == PROMPT
+    assert stored.partial.completion.sent is not None
+    assert stored.partial.completion.sent.text == "<s>x"
+    assert stored.partial.completion.finish_reason == "broken"
+
+
+def test_a_store_of_an_earlier_version_is_read_and_goes_on(store: Store) -> None:
+    run = store.start({}, {})
+    store.add(run, QUESTION, Result("x", "q", 0, ANSWER))
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("ALTER TABLE results DROP COLUMN partial")
+    assert [result.partial for _, result in store.results(run)] == [None]
+    store.add(run, QUESTION, Result("y", "q", 0, None, error="e"))
+    assert [result.solver for _, result in store.results(run)] == ["x", "y"]
+
+
+def test_no_key_is_stored(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-secret-0123456789abcdef"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    run = store.start({"text": key}, {})
+    question = replace(QUESTION, text=f"my key is {key}")
+    store.add(run, question, Result("x", "q", 0, replace(ANSWER, raw=key), error=f"bad {key}"))
+    held = b"".join(path.read_bytes() for path in store.path.parent.glob(f"{store.path.name}*"))
+    assert key.encode() not in held
