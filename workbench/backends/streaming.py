@@ -73,16 +73,19 @@ class Channel(Generic[T]):
         else:
             self.end()
 
-    def read(self) -> Generator[T]:
+    def read(self, idle: Callable[[], object] | None = None) -> Generator[T]:
         """Yield items until the worker ends, or until nobody waits for them.
 
-        Closing the generator, or ``workbench.cancel``, stops the worker.
+        Closing the generator, or ``workbench.cancel``, stops the worker. ``idle`` is called ten
+        times a second while nothing comes; what it raises ends the reading.
         """
         try:
             while not cancelled():
                 try:
                     item = self._items.get(timeout=_POLL_SECONDS)
                 except queue.Empty:
+                    if idle is not None:
+                        idle()
                     continue
                 if isinstance(item, _End):
                     if item.error is not None:
