@@ -117,6 +117,9 @@ def form(task: str = "generate", text: str = "add two numbers", **others: Any) -
         "max_tokens": None,
         "temperature": None,
         "seed": None,
+        "cache": True,
+        "budget": None,
+        "fallback": "",
         "shown": 2,
         "panes": ("retrieval", True, "replay/a.json", False, "", True, "", True),
     } | others
@@ -132,6 +135,12 @@ def test_languages_count_only_where_their_field_is_shown() -> None:
     assert (asked["generate"].language, asked["generate"].target_language) == (None, "java")
     assert (asked["summarize"].language, asked["summarize"].target_language) == ("python", None)
     assert (asked["translate"].language, asked["translate"].target_language) == ("python", "java")
+
+
+def test_cache_budget_and_fallback_are_taken_over_and_empty_ones_are_none() -> None:
+    spec = read_request(*form(cache=False, budget=0.5, fallback=" retrieval "))
+    assert (spec.cache, spec.budget, spec.fallback) == (False, 0.5, "retrieval")
+    assert read_request(*form()).fallback is None
 
 
 def test_only_panes_that_are_shown_are_asked() -> None:

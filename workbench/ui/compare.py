@@ -22,7 +22,9 @@ from workbench.ui.panes import answer_pane, background_pane, empty_pane, saving_
 from workbench.ui.request import MOST_PANES, read_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from workbench.doctor import MenuRow
 
     Updates = dict[Any, Any]
 
@@ -146,14 +148,30 @@ class CompareTab:
             self.k = gr.Number(DEFAULT_K, label="Hits", precision=0, minimum=1, min_width=80)
 
     def _build_sampling(self) -> None:
-        with gr.Accordion("Sampling", open=False, elem_id="sampling"), gr.Row():
-            self.max_tokens = gr.Number(
-                None, label="Most tokens", precision=0, minimum=1, min_width=90
+        with gr.Accordion("Sampling and limits", open=False, elem_id="sampling"):
+            with gr.Row():
+                self.max_tokens = gr.Number(
+                    None, label="Most tokens", precision=0, minimum=1, min_width=90
+                )
+                self.temperature = gr.Number(
+                    None, label="Temperature", step=0.1, minimum=0, maximum=2, min_width=90
+                )
+                self.seed = gr.Number(None, label="Seed", precision=0, min_width=90)
+            with gr.Row():
+                self.budget = gr.Number(
+                    None, label="Budget, USD", minimum=0, step=0.1, min_width=90
+                )
+                self.fallback = gr.Dropdown(
+                    _fallbacks(menu()),
+                    value="",
+                    label="Fallback",
+                    allow_custom_value=True,
+                    min_width=180,
+                    elem_id="fallback",
+                )
+            self.cache = gr.Checkbox(
+                True, label="give known answers from the cache", container=False, elem_id="cache"
             )
-            self.temperature = gr.Number(
-                None, label="Temperature", step=0.1, minimum=0, maximum=2, min_width=90
-            )
-            self.seed = gr.Number(None, label="Seed", precision=0, min_width=90)
 
     def _build_bar(self) -> None:
         with gr.Row(elem_id="bar"):
@@ -177,7 +195,8 @@ class CompareTab:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         form = [*self._asked()]
         form += [self.index, self.retriever, self.k]
-        form += [self.max_tokens, self.temperature, self.seed, self.shown]
+        form += [self.max_tokens, self.temperature, self.seed]
+        form += [self.cache, self.budget, self.fallback, self.shown]
         for pane in self.panes:
             form += [pane.backend, pane.retrieve]
         running = {
@@ -336,13 +355,19 @@ class CompareTab:
         return [
             choices.missing_html(rows),
             gr.update(choices=indexes, value=choices.first_index(indexes, index)),
+            gr.update(choices=_fallbacks(rows)),
             *(gr.update(choices=backends) for _ in self.panes),
         ]
 
     @property
     def refreshed(self) -> list[Any]:
         """The parts that ``refresh`` updates."""
-        return [self.missing, self.index, *(pane.backend for pane in self.panes)]
+        return [self.missing, self.index, self.fallback, *(pane.backend for pane in self.panes)]
+
+
+def _fallbacks(rows: Sequence[MenuRow]) -> choices.Choices:
+    """Return what may step in for a backend that fails: nothing, or one that works here."""
+    return [("none", ""), *choices.backends([row for row in rows if row.here])]
 
 
 def _pane(at: int, backend: str, backends: choices.Choices) -> PaneParts:

@@ -30,6 +30,9 @@ def read_request(
     max_tokens: float | None,
     temperature: float | None,
     seed: float | None,
+    cache: bool,
+    budget: float | None,
+    fallback: str | None,
     shown: int,
     *panes: Any,
 ) -> RunSpec:
@@ -62,4 +65,7 @@ def read_request(
         retriever=retriever or None,
         k=int(k),
         params=tuple((name, value) for name, value in sampling.items() if value is not None),
+        cache=cache,
+        budget=budget,
+        fallback=(fallback or "").strip() or None,
     )
