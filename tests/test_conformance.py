@@ -1,0 +1,312 @@
+"""Thirty conversations through every backend: what the server received is what the panel shows.
+
+Hosted providers are local servers that speak their real protocols (``fake_providers``), reached
+through the workbench's own backends and the official client libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from conversations import CONVERSATIONS, Conversation
+from fake_providers import FakeProvider, Received, Reply, Said, echo, fake_provider, says
+
+from workbench.backends import load_backend, unload
+from workbench.errors import WorkbenchError
+from workbench.types import SAMPLING, Backend, Completion, Message, Prompt, SamplingParams, Token
+
+KEY = "sk-conformance-0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How a provider's backend is pointed to a server of ours.
+
+    ``refused`` names the conversations that the provider itself does not take, with its reason.
+    """
+
+    model: str
+    server: str
+    key: str
+    path: str = ""
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+PROVIDERS: dict[str, Provider] = {
+    "openai": Provider("gpt-4o-mini", "OPENAI_BASE_URL", "OPENAI_API_KEY", "/v1"),
+    "anthropic": Provider("claude-opus-5", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
+    "cohere": Provider("command-a-03-2025", "CO_API_URL", "COHERE_API_KEY"),
+    "ollama": Provider("echo", "OLLAMA_HOST", "OLLAMA_API_KEY"),
+    "google": Provider("gemini-2.5-flash", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY"),
+    "mistral": Provider("mistral-small", "MISTRAL_BASE_URL", "MISTRAL_API_KEY", "/v1"),
+    "openai-compatible": Provider("echo", "", "OPENAI_COMPATIBLE_API_KEY", "/v1"),
+}
+
+
+@pytest.fixture(params=PROVIDERS)
+def hosted(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, FakeProvider, Backend]]:
+    """Yield a provider's name, its server, and our backend that asks it."""
+    provider = PROVIDERS[request.param]
+    with fake_provider(request.param) as server:
+        url = f"{server.url}{provider.path}"
+        monkeypatch.setenv(provider.key, KEY)
+        name = f"{request.param}/{provider.model}"
+        if provider.server:
+            monkeypatch.setenv(provider.server, url)
+        else:
+            name += f"@{url}"
+        try:
+            yield request.param, server, load_backend(name)
+        finally:
+            unload(name)
+
+
+def ask(
+    backend: Backend, messages: tuple[Message, ...], params: SamplingParams
+) -> tuple[list[Token], Completion]:
+    """Return all tokens, and the completion that comes last."""
+    with closing(backend.stream(Prompt(messages, "conformance"), params)) as stream:  # type: ignore[type-var]
+        *tokens, completion = stream
+    assert isinstance(completion, Completion)
+    return tokens, completion
+
+
+# --- the servers themselves -------------------------------------------------------------
+
+# What one official client made of the answer: text, tokens read and written, how it ended.
+Heard = tuple[str, int, int, str]
+
+
+def openai_chat(url: str, text: str) -> Heard:
+    import openai
+
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
+    asked = client.chat.completions.create(
+        model="gpt-4o-mini",
+        messages=[{"role": "user", "content": text}],
+        max_tokens=6,
+        stop=["END"],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *chunks, last = asked
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    end = chunks[-1].choices[0].finish_reason
+    return text, last.usage.prompt_tokens, last.usage.completion_tokens, end
+
+
+def openai_responses(url: str, text: str) -> Heard:
+    import openai
+
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
+    asked: list[Any] = [{"role": "user", "content": text}]
+    *events, last = client.responses.create(
+        model="gpt-5-pro", input=asked, max_output_tokens=6, stream=True
+    )
+    said = "".join(one.delta for one in events if one.type == "response.output_text.delta")
+    assert said == last.response.output_text
+    usage, details = last.response.usage, last.response.incomplete_details
+    return said, usage.input_tokens, usage.output_tokens, details.reason if details else "stop"
+
+
+def anthropic_messages(url: str, text: str) -> Heard:
+    import anthropic
+
+    client = anthropic.Anthropic(base_url=url, api_key=KEY, max_retries=0)
+    with client.messages.stream(
+        model="claude-opus-5",
+        messages=[{"role": "user", "content": text}],
+        max_tokens=6,
+        stop_sequences=["END"],
+    ) as stream:
+        said, message = "".join(stream.text_stream), stream.get_final_message()
+    usage = message.usage
+    return said, usage.input_tokens, usage.output_tokens, message.stop_reason
+
+
+def cohere_chat(url: str, text: str) -> Heard:
+    import cohere
+
+    client = cohere.ClientV2(api_key=KEY, base_url=url)
+    *events, last = client.chat_stream(
+        model="command-a-03-2025",
+        messages=[cohere.UserChatMessageV2(content=text)],
+        max_tokens=6,
+        stop_sequences=["END"],
+    )
+    said = "".join(one.delta.message.content.text for one in events if one.type == "content-delta")
+    usage = last.delta.usage.tokens
+    return said, usage.input_tokens, usage.output_tokens, last.delta.finish_reason
+
+
+def ollama_chat(url: str, text: str) -> Heard:
+    import ollama
+
+    asked = ollama.Client(host=url).chat(
+        model="echo",
+        messages=[{"role": "user", "content": text}],
+        stream=True,
+        options={"num_predict": 6, "stop": ["END"]},
+    )
+    *lines, last = asked
+    said = "".join(line.message.content for line in lines)
+    return said, last.prompt_eval_count, last.eval_count, last.done_reason
+
+
+def google_generate(url: str, text: str) -> Heard:
+    from google import genai
+
+    client = genai.Client(api_key=KEY, http_options={"base_url": url})
+    *chunks, last = client.models.generate_content_stream(
+        model="gemini-2.5-flash",
+        contents=text,
+        config={"max_output_tokens": 6, "stop_sequences": ["END"]},
+    )
+    said = "".join(chunk.text for chunk in chunks)
+    usage = last.usage_metadata
+    end = last.candidates[0].finish_reason.value
+    return said, usage.prompt_token_count, usage.candidates_token_count, end
+
+
+@pytest.mark.parametrize(
+    ("provider", "client", "stop", "length"),
+    [
+        ("openai", openai_chat, "stop", "length"),
+        ("openai", openai_responses, None, "max_output_tokens"),
+        ("anthropic", anthropic_messages, "stop_sequence", "max_tokens"),
+        ("cohere", cohere_chat, "STOP_SEQUENCE", "MAX_TOKENS"),
+        ("ollama", ollama_chat, "stop", "length"),
+        ("google", google_generate, "STOP", "MAX_TOKENS"),
+    ],
+)
+def test_the_official_client_understands_the_fake_server(provider, client, stop, length):
+    with fake_provider(provider) as server:
+        assert client(server.url, "é 👩🏽 one two three four five") == (
+            "é 👩🏽 one two three four",
+            7,
+            6,
+            length,
+        )
+        if stop:
+            assert client(server.url, "say one END two") == ("say one ", 4, 3, stop)
+        assert {turn for one in server.received for turn in one.messages} == {
+            ("user", "é 👩🏽 one two three four five"),
+            *([("user", "say one END two")] if stop else []),
+        }
+        assert all(one.parameters["max_tokens"] == 6 for one in server.received)
+        assert provider == "ollama" or all(KEY in repr(one.headers) for one in server.received)
+
+
+# --- hosted providers -------------------------------------------------------------------
+
+
+def test_what_the_server_received_is_what_the_panel_shows(hosted):
+    provider, server, _ = hosted
+    found: list[str] = []
+    for conversation in CONVERSATIONS:
+        server.script = script(conversation)
+        for sample in range(conversation.samples):
+            where = f"{conversation.name} #{sample}"
+            params = conversation.params.nth(sample)
+            found += [f"{where}: {one}" for one in outcome(hosted, conversation, params)]
+
+    assert not found, f"{provider}:\n" + "\n".join(found)
+
+
+def script(conversation: Conversation) -> Callable[[Received], Reply]:
+    if conversation.tool:
+        return says("", tool=conversation.tool)
+    return echo if conversation.answer is None else says(conversation.answer)
+
+
+def outcome(
+    hosted: tuple[str, FakeProvider, Backend], conversation: Conversation, params: SamplingParams
+) -> Iterator[str]:
+    """Yield what is wrong with one conversation."""
+    provider, server, backend = hosted
+    server.received.clear()
+    server.said.clear()
+    refused = PROVIDERS[provider].refused.get(conversation.name)
+    try:
+        tokens, completion = ask(backend, conversation.messages, params)
+    except WorkbenchError as error:
+        if "\n" in str(error) or not error.remedy:
+            yield f"an error of more than one line or without remedy: {error}"
+        if refused is None and not conversation.tool:
+            yield f"{type(error).__name__}: {error}"
+        return
+    if refused is not None:
+        yield f"is taken, though {provider} refuses it: {refused}"
+        return
+    if len(server.received) != 1:
+        yield f"{len(server.received)} requests instead of one"
+        return
+    if conversation.tool:
+        if completion.is_complete:
+            yield f"a tool call passes for an answer: {completion.finish_reason}"
+        return
+    yield from of_the_panel(server.received[0], completion, params)
+    yield from of_the_answer(server.said[0], tokens, completion)
+
+
+def of_the_panel(
+    received: Received, completion: Completion, params: SamplingParams
+) -> Iterator[str]:
+    """Yield where what was received is not what ``sent`` says."""
+    sent = completion.sent
+    if sent is None:
+        yield "nothing is said of what was sent"
+        return
+    shown = tuple((one.role, one.content) for one in sent.messages)
+    if shown != received.messages:
+        yield f"the panel shows {shown!r:.300}, and {received.messages!r:.300} was received"
+    in_force = {name: plain(value) for name, value in sent.parameters.items() if plain(value)}
+    on_the_wire = {name: value for name, value in received.parameters.items() if value}
+    if in_force != on_the_wire:
+        yield f"the panel shows {in_force}, and {on_the_wire} was received"
+    for name in SAMPLING:
+        yield from of_the_parameter(name, plain(getattr(params, name)), received, completion)
+    if "127.0.0.1" not in (sent.endpoint or ""):
+        yield f"the endpoint is {sent.endpoint}"
+    if KEY in repr(completion):
+        yield "the key stands in the completion"
+
+
+def of_the_parameter(
+    name: str, asked: Any, received: Received, completion: Completion
+) -> Iterator[str]:
+    """Yield where a parameter was dropped in silence, or kept and called ignored."""
+    there, ignored = received.parameters.get(name), name in completion.ignored
+    if ignored and there is not None and there == asked:
+        yield f"{name} is called ignored and was sent: {there}"
+    neutral = asked in (None, []) or (name, asked) == ("top_p", 1.0)
+    noted = any(name in note for note in completion.sent.notes)  # type: ignore[union-attr]
+    if not (neutral or ignored or noted or there == asked):
+        yield f"{name}={asked} was asked, {there} was sent, and nothing is said of it"
+
+
+def of_the_answer(said: Said, tokens: list[Token], completion: Completion) -> Iterator[str]:
+    """Yield where the answer is not what the server said."""
+    text = "".join(said.words)
+    if completion.text != text:
+        yield f"the server said {text!r:.200}, the answer is {completion.text!r:.200}"
+    if "".join(one.text for one in tokens if not one.reasoning) != completion.text:
+        yield "the tokens do not make the text"
+    if any(not one.text for one in tokens):
+        yield "there is an empty token"
+    if completion.finish_reason != said.end:
+        yield f"it ended by {said.end}, and is said to by {completion.finish_reason}"
+    if (completion.input_tokens, completion.output_tokens) != (said.read, said.written):
+        counted = (completion.input_tokens, completion.output_tokens)
+        yield f"{counted} tokens are counted, and the server used {(said.read, said.written)}"
+
+
+def plain(value: Any) -> Any:
+    """Return a parameter as JSON carries it."""
+    return list(value) if isinstance(value, tuple) else value
