@@ -1,0 +1,390 @@
+"""What things cost, as pictures: break-even, sensitivities, solvers, throughput."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from workbench.cost.break_even import gpus_for
+from workbench.cost.words import gpus, mean, number, price, span
+from workbench.errors import BadInput
+from workbench.plots import COLOURS, INK, go, layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.cost.break_even import BreakEven, Crossover, CrossoverName, Sensitivity
+    from workbench.cost.run_cost import Mean, RunCost
+    from workbench.cost.throughput import Throughput
+
+CostOf = Literal["answer", "solved"]
+
+_API, _OWN, _CROSS = COLOURS[1], COLOURS[0], COLOURS[2]
+# Steps that are drawn at the most: a staircase of thousands is a slope.
+_MOST_STEPS = 400
+_LEGEND = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}
+
+
+def cost_over_load(one: BreakEven) -> go.Figure:
+    """Draw USD an hour over requests an hour: the API's line, the staircase of own GPUs.
+
+    The band around the staircase is that of the interval of what a GPU serves. Crossovers are
+    marked; the first one's interval, or the last one's on a staircase, is shaded.
+    """
+    right = _right(one)
+    figure = go.Figure()
+    _interval_band(figure, one, right)
+    if one.capacity_interval is not None:
+        _staircase_band(figure, one, right)
+    loads, costs = _staircase(one, one.capacity, right)
+    figure.add_trace(
+        go.Scatter(
+            x=loads,
+            y=costs,
+            mode="lines",
+            line={"color": _OWN, "width": 2.5},
+            name="own GPUs",
+            hovertemplate="%{x:,.0f} requests an hour<br>own GPUs %{y:,.2f} USD<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=np.linspace(0, right, 101),
+            y=np.linspace(0, one.api_cost(right), 101),
+            mode="lines",
+            line={"color": _API, "width": 2.5},
+            name="API",
+            hovertemplate="%{x:,.0f} requests an hour<br>API %{y:,.2f} USD<extra></extra>",
+        )
+    )
+    _mark_crossovers(figure, one)
+    if one.load is not None:
+        figure.add_vline(
+            x=one.load,
+            line={"color": INK, "dash": "dot", "width": 1},
+            annotation={"text": f"your load: {number(one.load)}", "font": {"color": INK}},
+        )
+    figure.update_layout(layout("Cost an hour", note=_note(one)), legend=_LEGEND)
+    figure.update_xaxes(title="requests an hour", range=[0, right], showgrid=False)
+    figure.update_yaxes(title="USD an hour", rangemode="tozero")
+    return figure
+
+
+def _right(one: BreakEven) -> float:
+    """Return where the picture ends: past every crossover, and past some steps where there are."""
+    marks = [one.crossover.first, one.crossover.for_good, one.load]
+    if one.needed is not None:
+        marks.append(one.needed * one.gpu.gpus)
+    if one.capacity is not None and one.verdict != "from" and one.crossover.for_good in (None, 0):
+        marks.append(3 * one.capacity * one.gpu.gpus)
+    furthest = max((mark for mark in marks if mark), default=100.0)
+    return 1.6 * furthest
+
+
+def _staircase(
+    one: BreakEven, capacity: float | None, right: float
+) -> tuple[list[float], list[float]]:
+    """Return the corners of the staircase, or a fine curve where it has too many."""
+    if capacity is None or right / capacity > _MOST_STEPS:
+        fine = np.linspace(0, right, _MOST_STEPS)
+        count = gpus_for(fine, one.gpu.gpus, capacity)
+        return fine.tolist(), (count * one.gpu.usd_per_hour).tolist()
+    loads, costs = [0.0], [one.gpu.gpus * one.gpu.usd_per_hour]
+    for count in range(one.gpu.gpus, math.ceil(right / capacity) + 1):
+        end = min(count * capacity, right)
+        loads += [loads[-1], end]
+        costs += [count * one.gpu.usd_per_hour] * 2
+        if end >= right:
+            break
+    return loads, costs
+
+
+def _staircase_band(figure: go.Figure, one: BreakEven, right: float) -> None:
+    """Shade between what fast and slow GPUs would cost, both within the interval."""
+    interval = one.capacity_interval
+    if interval is None or not interval.low or interval.low == interval.high:
+        return
+    loads = np.linspace(0, right, 2 * _MOST_STEPS)
+    dear, cheap = (
+        gpus_for(loads, one.gpu.gpus, capacity) * one.gpu.usd_per_hour
+        for capacity in (interval.low, interval.high)
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[*loads, *loads[::-1]],
+            y=[*dear, *cheap[::-1]],
+            fill="toself",
+            fillcolor=_faint(_OWN),
+            line={"width": 0},
+            hoverinfo="skip",
+            name="own GPUs, 95 %",
+        )
+    )
+
+
+def _interval_band(figure: go.Figure, one: BreakEven, right: float) -> None:
+    interval = one.for_good_interval if one.verdict == "staircase" else one.first_interval
+    if interval is None or interval.low is None or interval.low == interval.high:
+        return
+    figure.add_vrect(
+        x0=interval.low,
+        x1=right if interval.high is None else min(interval.high, right),
+        fillcolor=_faint(_CROSS),
+        line_width=0,
+        layer="below",
+    )
+
+
+def _mark_crossovers(figure: go.Figure, one: BreakEven) -> None:
+    marks = [("pays from", one.crossover.first)]
+    if one.verdict == "staircase":
+        marks.append(("for good from", one.crossover.for_good))
+    drawn = [(words, load) for words, load in marks if load]
+    if not drawn:
+        return
+    figure.add_trace(
+        go.Scatter(
+            x=[load for _, load in drawn],
+            y=[one.api_cost(load) for _, load in drawn],
+            mode="markers+text",
+            marker={"size": 11, "color": _CROSS},
+            text=[f"{words} {number(load)}" for words, load in drawn],
+            textposition="top left",
+            textfont={"color": _CROSS, "size": 13},
+            name="crossover",
+            cliponaxis=False,
+            hovertemplate="%{text} requests an hour<br>%{y:,.2f} USD an hour<extra></extra>",
+        )
+    )
+
+
+def _note(one: BreakEven) -> str:
+    taken = [
+        f"API {price(one.usd_per_request)} USD a request",
+        f"{gpus(one.gpu.gpus)} at {price(one.gpu.usd_per_hour)} USD an hour",
+    ]
+    if one.capacity is None:
+        taken.append("no limit to what they serve")
+    else:
+        taken.append(f"each serves {number(one.capacity)} an hour")
+    interval = one.for_good_interval if one.verdict == "staircase" else one.first_interval
+    if interval is not None and interval.low != interval.high:
+        taken.append(f"95 %: {span(interval)}")
+    # Two lines: a telephone shows no more of one.
+    return "<br>".join(("; ".join(taken[:2]), "; ".join(taken[2:])))
+
+
+def tornado(one: BreakEven, which: CrossoverName | None = None) -> go.Figure:
+    """Draw how far each assumption, moved alone, moves the crossover; the widest on top.
+
+    ``which`` is the load from which own GPUs pay first or for good; without, that which is in
+    question. A bar that ends at "never" runs to the edge.
+    """
+    chosen = which or ("for_good" if one.gpu.is_limited else "first")
+    now = getattr(one.crossover, chosen)
+    shown = list(reversed(one.sensitivities))
+    ends = [_load(end, chosen) for bar in shown for end in (bar.at_low, bar.at_high)]
+    finite = [end for end in (*ends, now) if end is not None]
+    edge = 1.35 * max(finite, default=1.0) or 1.0
+    base = edge if now is None else now
+    figure = go.Figure()
+    for side, colour in (("low", COLOURS[5]), ("high", COLOURS[4])):
+        loads = [_load(getattr(bar, f"at_{side}"), chosen) for bar in shown]
+        figure.add_trace(
+            go.Bar(
+                orientation="h",
+                y=[_assumption(one, bar) for bar in shown],
+                base=base,
+                x=[(edge if load is None else load) - base for load in loads],
+                marker={"color": colour},
+                name="lower" if side == "low" else "higher",
+                text=[_end(bar, side, load) for bar, load in zip(shown, loads, strict=True)],
+                hovertemplate="%{text}<extra></extra>",
+                textposition="none",
+            )
+        )
+    figure.add_vline(x=base, line={"color": INK, "width": 1})
+    title = "pay from" if chosen == "first" else "pay for good from"
+    figure.update_layout(
+        layout(
+            "What moves the crossover", note="each assumption by itself, the others as they are"
+        ),
+        barmode="overlay",
+        bargap=0.35,
+        legend=_LEGEND,
+    )
+    never = None in (*ends, now)
+    figure.update_xaxes(
+        title=f"requests an hour from which own GPUs {title}",
+        range=[_left(finite, edge), edge],
+        zeroline=False,
+    )
+    if never:
+        figure.add_annotation(
+            x=edge,
+            y=1.0,
+            yref="paper",
+            yanchor="bottom",
+            xanchor="right",
+            showarrow=False,
+            text="never →",
+            font={"color": INK},
+        )
+    figure.update_yaxes(ticklabelstandoff=6)
+    return figure
+
+
+def _left(finite: Sequence[float], edge: float) -> float:
+    least = min(finite, default=0.0)
+    return max(0.0, least - 0.15 * (edge - least))
+
+
+def _load(crossover: Crossover, which: CrossoverName) -> float | None:
+    load: float | None = getattr(crossover, which)
+    return load
+
+
+def _assumption(one: BreakEven, bar: Sensitivity) -> str:
+    taken = one.assumptions[bar.name]
+    return f"{bar.title}<br><b>{taken:,.4g}</b> ({bar.low:,.3g} to {bar.high:,.3g})"
+
+
+def _end(bar: Sensitivity, side: str, load: float | None) -> str:
+    return f"{bar.title} {getattr(bar, side):,.4g}: {number(load)}"
+
+
+def cost_bars(cost: RunCost, of: CostOf = "answer") -> go.Figure:
+    """Draw what an answer, or a solved problem, cost each solver; bars are 95 % intervals.
+
+    Solvers whose cost is unknown are named above the picture instead of being drawn.
+
+    Raises:
+        BadInput: it is known of none.
+    """
+    means = [
+        (one.solver, one.per_answer if of == "answer" else one.per_solved) for one in cost.solvers
+    ]
+    known = [(solver, mean) for solver, mean in means if mean is not None]
+    what = "an answer" if of == "answer" else "a solved problem"
+    if not known:
+        raise BadInput(
+            f"What {what} cost is known of no solver.",
+            "See what has a price: workbench cost prices",
+        )
+    known.sort(key=lambda pair: pair[1].mean, reverse=True)
+    missing = [solver for solver, mean in means if mean is None]
+    figure = go.Figure(
+        go.Bar(
+            orientation="h",
+            y=[solver for solver, _ in known],
+            x=[one.mean for _, one in known],
+            error_x=_error_bars([one for _, one in known]),
+            marker={"color": _OWN},
+            text=[f"{mean(one)}" for _, one in known],
+            textposition="none",
+            hovertemplate="%{y}<br>%{text}<extra></extra>",
+        )
+    )
+    note = f"unknown: {', '.join(missing)}" if missing else "bars: 95 % intervals"
+    figure.update_layout(layout(f"USD {what}", note=note), bargap=0.4)
+    figure.update_layout(height=180 + 44 * len(known))
+    figure.update_xaxes(title=f"USD {what}", rangemode="tozero", exponentformat="none")
+    figure.update_yaxes(ticklabelstandoff=6)
+    return figure
+
+
+def _error_bars(means: Sequence[Mean]) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "array": [0.0 if one.high is None else one.high - one.mean for one in means],
+        "arrayminus": [0.0 if one.low is None else one.mean - one.low for one in means],
+        "thickness": 1.4,
+        "width": 5,
+        "color": INK,
+    }
+
+
+def throughput_over_concurrency(measured: Sequence[Throughput]) -> go.Figure:
+    """Draw requests a second of each backend over how many are under way; bars are the repeats."""
+    figure = go.Figure()
+    for one, colour in zip(measured, _cycle(len(measured)), strict=True):
+        points = [point for point in one.points if point.requests]
+        rates = [[repeat.requests_per_second for repeat in point.repeats] for point in points]
+        figure.add_trace(
+            go.Scatter(
+                x=[point.concurrency for point in points],
+                y=[point.requests_per_second for point in points],
+                error_y={
+                    "type": "data",
+                    "array": [
+                        max(some) - point.requests_per_second
+                        for some, point in zip(rates, points, strict=True)
+                    ],
+                    "arrayminus": [
+                        point.requests_per_second - min(some)
+                        for some, point in zip(rates, points, strict=True)
+                    ],
+                    "thickness": 1.2,
+                    "width": 4,
+                },
+                mode="lines+markers",
+                marker={"size": 9, "color": colour},
+                line={"color": colour, "width": 2},
+                name=one.backend,
+                text=[
+                    f"{_rate(point.tokens_per_second)} tokens/s out<br>"
+                    f"latency {_time(point.latency_p50)}, p95 {_time(point.latency_p95)}<br>"
+                    f"{point.errors} errors"
+                    for point in points
+                ],
+                hovertemplate="%{x} at a time: %{y:.2f} requests/s<br>%{text}<extra></extra>",
+                showlegend=True,
+            )
+        )
+    figure.update_layout(
+        layout("Requests a second", note="bars: least and most of the repeats"), legend=_LEGEND
+    )
+    counts = sorted({point.concurrency for one in measured for point in one.points})
+    figure.update_xaxes(
+        title="requests at a time",
+        type="log",
+        tickvals=counts,
+        ticktext=[str(count) for count in counts],
+    )
+    figure.update_yaxes(title="requests a second", rangemode="tozero")
+    return figure
+
+
+def page(title: str, body: str, *figures: go.Figure) -> str:
+    """Return a page that needs nothing else: ``body`` is HTML, the pictures stand below it."""
+    pictures = "".join(
+        figure.to_html(full_html=False, include_plotlyjs=position == 0)
+        for position, figure in enumerate(figures)
+    )
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width'>"
+        f"<title>{escape(title)}</title></head>"
+        "<body style='font-family:system-ui,sans-serif;margin:24px;max-width:1200px'>"
+        f"<h1 style='font-size:20px'>{escape(title)}</h1>{body}{pictures}</body></html>"
+    )
+
+
+def _rate(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.1f}"
+
+
+def _time(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds:.2f} s"
+
+
+def _cycle(count: int) -> list[str]:
+    return [COLOURS[position % len(COLOURS)] for position in range(count)]
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"

@@ -1,0 +1,251 @@
+"""What things cost, in words and in HTML tables."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.cost.assumptions import TITLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from workbench.cost.break_even import BreakEven, Span
+    from workbench.cost.run_cost import Mean, RunCost, SolverCost
+
+UNKNOWN = "unknown"
+NO_SCORES = "no scores yet"
+
+# What the page of the UI and a notebook need; theme.css has the rest.
+STYLE = (
+    "<style>.wb-cost table{border-collapse:collapse;font-size:13px}"
+    ".wb-cost th,.wb-cost td{padding:4px 10px;text-align:right;border-bottom:1px solid #8884}"
+    ".wb-cost td:first-child,.wb-cost th:first-child{text-align:left}"
+    ".wb-cost small{opacity:.75}.wb-cost .wb-said{font-size:15px;margin:4px 0}"
+    ".wb-cost div{overflow-x:auto}</style>"
+)
+
+
+def usd(amount: float | None, *, unit: str = " USD") -> str:
+    """Return an amount with the digits that count, "unknown" for None."""
+    if amount is None:
+        return UNKNOWN
+    if amount >= 1:
+        return f"{amount:,.2f}{unit}"
+    return f"{_plain(amount)}{unit}"
+
+
+def price(amount: float) -> str:
+    """Return a price as it was given, as 0.025 or 4.05."""
+    return f"{amount:,.2f}" if amount >= 1 else _plain(amount, 4)
+
+
+def _plain(amount: float, digits: int = 3) -> str:
+    """Return a number with so many digits that count, and never as 2.5e-05."""
+    return np.format_float_positional(amount, precision=digits, fractional=False, trim="-")
+
+
+def number(value: float | None, none: str = "never") -> str:
+    """Return a load or a count: whole where it is large, with the digits that count else."""
+    if value is None:
+        return none
+    return f"{value:,.0f}" if value >= 20 or value == round(value) else f"{value:.3g}"
+
+
+def span(one: Span | None) -> str:
+    """Return an interval, "" where there is none."""
+    if one is None:
+        return ""
+    if one.low is None:
+        return "never"
+    return f"{number(one.low)} to {number(one.high)}"
+
+
+def gpus(count: float) -> str:
+    """Return a number of GPUs, as "1 GPU"."""
+    return f"{count:,.0f} GPU" + ("s" if count != 1 else "")
+
+
+def sentence(one: BreakEven) -> str:
+    """Say from how many requests an hour own GPUs pay."""
+    parts = [_VERDICTS[one.verdict](one), _uncertainty(one), _at_load(one)]
+    return " ".join(part for part in parts if part)
+
+
+def _never(one: BreakEven) -> str:
+    if one.usd_per_request == 0:
+        return "Own GPUs never pay: the API costs nothing."
+    served = f"{number(one.capacity)} requests an hour"
+    per_request = one.gpu.usd_per_hour / (one.capacity or 1.0)
+    return (
+        f"Own GPUs never pay: one serves {served}, so a request costs at least"
+        f" {usd(per_request)} there and {usd(one.usd_per_request)} on the API. It would have to"
+        f" serve {number(one.needed)} an hour."
+    )
+
+
+def _always(one: BreakEven) -> str:
+    return "Own GPUs always pay: they cost nothing an hour."
+
+
+def _from(one: BreakEven) -> str:
+    hourly = one.gpu.usd_per_hour * one.gpu.gpus
+    said = (
+        f"{gpus(one.gpu.gpus)} at {price(one.gpu.usd_per_hour)} USD an hour pay from"
+        f" {number(one.crossover.first)} requests an hour on"
+        f" ({usd(hourly, unit='')} / {price(one.usd_per_request)})"
+    )
+    if one.gpu.gpus == 1:
+        said = said.replace("hour pay", "hour pays", 1)
+    if one.capacity is None:
+        each = " each" if one.gpu.gpus > 1 else ""
+        return f"{said}, if they can serve so many: {number(one.needed)} an hour{each}."
+    return f"{said}, at every load above, too."
+
+
+def _staircase(one: BreakEven) -> str:
+    stretches = one.stretches(3)
+    closed = [f"{number(start)} to {number(end)}" for start, end in stretches if end is not None]
+    told = ", ".join(closed + ["..."] * (len(closed) == len(stretches)))
+    first = f"Own GPUs pay from {number(one.crossover.first)} requests an hour, but not throughout"
+    if one.crossover.for_good is None:
+        return f"{first}: only where every GPU is full (first at {number(stretches[0][1])})."
+    return (
+        f"{first}: each GPU that is added has to be filled first ({told} an hour). They pay"
+        f" for good from {number(one.crossover.for_good)} requests an hour on."
+    )
+
+
+_VERDICTS = {"never": _never, "always": _always, "from": _from, "staircase": _staircase}
+
+
+def _uncertainty(one: BreakEven) -> str:
+    parts = []
+    staircase = one.verdict == "staircase"
+    interval = one.for_good_interval if staircase else one.first_interval
+    if interval is not None and interval.low != interval.high:
+        which = "for good " if staircase else ""
+        parts.append(
+            f"The load from which they pay {which}lies between {span(interval)}.".replace(
+                " to ", " and "
+            )
+        )
+    if one.never_share and one.verdict != "never":
+        parts.append(f"In {one.never_share:.0%} of the resamples they never pay.")
+    return " ".join(parts)
+
+
+def _at_load(one: BreakEven) -> str:
+    if one.load is None:
+        return ""
+    api, own = one.api_cost(one.load), one.gpu_cost(one.load)
+    cheaper = (
+        "the same" if api == own else "the API is cheaper" if api < own else "own GPUs are cheaper"
+    )
+    return (
+        f"At {number(one.load)} requests an hour the API costs {usd(api)} an hour and"
+        f" {gpus(one.gpus_at(one.load))} {usd(own)}: {cheaper}."
+    )
+
+
+def break_even_html(one: BreakEven) -> str:
+    """Return the sentence and the assumptions with what each does to the crossover."""
+    rows = [
+        [
+            TITLES[which.name],
+            f"{one.assumptions[which.name]:,.6g}",
+            f"{which.low:,.4g}",
+            _crossover(which.at_low.first, which.at_low.for_good),
+            f"{which.high:,.4g}",
+            _crossover(which.at_high.first, which.at_high.for_good),
+        ]
+        for which in one.sensitivities
+    ]
+    heads = ("assumption", "taken", "lower", "pays from", "higher", "pays from")
+    return (
+        f"{STYLE}<div class='wb-cost'><p class='wb-said'>{escape(one.sentence)}</p>"
+        f"{table(heads, rows)}</div>"
+    )
+
+
+def _crossover(first: float | None, for_good: float | None) -> str:
+    if first == for_good:
+        return number(first)
+    return f"{number(first)}, for good {number(for_good)}"
+
+
+def table(heads: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return cells, which are text, as an HTML table that scrolls in a box of its own."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in rows
+    )
+    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+COLUMNS = (
+    "solver",
+    "answers",
+    "errors",
+    "partial",
+    "tokens in",
+    "tokens out",
+    "paid",
+    "cached",
+    "machine",
+    "an answer",
+    "a solved problem",
+)
+"""The columns of a run's costs; see ``cells``."""
+
+
+def cells(one: SolverCost) -> list[str]:
+    """Return what a solver cost as cells of a table, by ``COLUMNS``."""
+    return [
+        one.solver,
+        f"{one.answers:,}",
+        f"{one.errors:,}",
+        f"{one.partial:,}",
+        UNKNOWN if one.input_tokens is None else f"{one.input_tokens:,}",
+        UNKNOWN if one.output_tokens is None else f"{one.output_tokens:,}",
+        _paid(one),
+        usd(one.cached_usd) if one.cached else "",
+        "" if one.machine_usd is None else usd(one.machine_usd),
+        mean(one.per_answer),
+        solved(one),
+    ]
+
+
+def _paid(one: SolverCost) -> str:
+    if one.usd is None:
+        known = f", {usd(one.known_usd)} known" if one.known_usd else ""
+        return f"{UNKNOWN} ({one.unpriced} of {one.calls} calls{known})"
+    return usd(one.usd) + (" *" if one.priced_today else "")
+
+
+def mean(one: Mean | None) -> str:
+    """Return a mean in USD with its interval, "unknown" for None."""
+    if one is None:
+        return UNKNOWN
+    if one.low is None or one.low == one.high:
+        return usd(one.mean)
+    high = "no end" if one.high is None else usd(one.high, unit="")
+    return f"{usd(one.mean)} ({usd(one.low, unit='')} to {high})"
+
+
+def solved(one: SolverCost) -> str:
+    """Return what a solved problem cost; in words where there are no scores or none is solved."""
+    if one.solved is None:
+        return NO_SCORES
+    if one.solved == 0:
+        return "none solved"
+    return f"{mean(one.per_solved)}, {one.solved:,} solved"
+
+
+def run_cost_html(cost: RunCost) -> str:
+    """Return a row a solver, and what is to be known about the numbers."""
+    rows = [cells(one) for one in cost.solvers]
+    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in cost.notes)
+    return f"{STYLE}<div class='wb-cost'>{table(COLUMNS, rows)}{notes}</div>"
