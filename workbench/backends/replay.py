@@ -2,7 +2,8 @@
 
 A recording is a file of JSON lines, one a completion: ``digest`` of the messages, the messages
 themselves for the reader, the sampling parameters (null: any), the tokens, the seconds before
-each, and the completion.
+each, ``reasoning`` (the numbers of those tokens that were thought), and the completion with what
+was sent. No line holds a key. What older recordings lack is taken as empty.
 """
 
 from __future__ import annotations
@@ -13,13 +14,27 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from workbench.backends.wrapping import Wrapper
 from workbench.cancel import cancelled
 from workbench.errors import BackendError
-from workbench.types import Backend, Completion, Message, Prompt, SamplingParams, Token
+from workbench.keys import scrub
+from workbench.types import (
+    Backend,
+    Capabilities,
+    Completion,
+    Message,
+    Prompt,
+    SamplingParams,
+    Token,
+)
 
+_COMPLETION = TypeAdapter(Completion)
 _writing = threading.Lock()
 
 
@@ -33,6 +48,11 @@ class Replay:
         whole = not mark or Path(resolved).is_file()
         self._file, self._model = (Path(resolved), "") if whole else (Path(file), model)
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What a recording can do: repeat whatever was recorded, reasoning included."""
+        return Capabilities(reasoning=True, local=True)
+
     def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
         """Yield the recorded tokens, then the Completion as it was recorded.
 
@@ -40,29 +60,29 @@ class Replay:
             BackendError: nothing was recorded for these messages and parameters.
         """
         record = self._find(prompt, params)
-        for text, seconds in zip(record["tokens"], record["seconds"], strict=True):
+        thought = frozenset(record.get("reasoning", ()))
+        waits = zip(record["tokens"], record["seconds"], strict=True)
+        for number, (text, seconds) in enumerate(waits):
             if self._pace:
                 time.sleep(seconds * self._pace)
             if cancelled():
                 break
-            yield Token(text)
-        fields = record["completion"]
-        yield Completion(**{**fields, "ignored": tuple(fields["ignored"])})
+            yield Token(text, reasoning=number in thought)
+        yield _COMPLETION.validate_python(record["completion"])
 
     def close(self) -> None:
         """Do nothing: the file is read anew for each prompt."""
 
     def _find(self, prompt: Prompt, params: SamplingParams) -> dict[str, Any]:
-        wanted, asked = digest(prompt.messages), _plain(params)
+        wanted = digest(prompt.messages)
         candidates = [
             record
             for record in read_recording(self._file)
             if record["digest"] == wanted and self._model in ("", record["completion"]["model"])
         ]
-        for sampled in (asked, None):
-            fitting = [record for record in candidates if record["params"] == sampled]
-            if fitting:
-                return fitting[-1]  # the newest counts, where a prompt was recorded again
+        fitting = _fitting(candidates, params)
+        if fitting:
+            return fitting[-1]  # the newest counts, where a prompt was recorded again
         cause = "with these sampling parameters" if candidates else "for this prompt"
         raise BackendError(
             f"{self._file.name} holds no answer {cause}.",
@@ -70,28 +90,44 @@ class Replay:
         )
 
 
-class Recorder:
-    """Wraps a backend and appends each completed answer to ``file``."""
+def _fitting(records: list[dict[str, Any]], params: SamplingParams) -> list[dict[str, Any]]:
+    """Return the records of these parameters, or else those of any.
+
+    The sample's number counts only where several samples were recorded.
+    """
+    asked = _plain(params)
+    sample = asked.pop("sample")
+    alike = [
+        (recorded.get("sample", 0), record)
+        for record in records
+        if (recorded := record["params"]) is not None and asked == _without_sample(recorded)
+    ]
+    several = len({number for number, _ in alike}) > 1
+    found = [record for number, record in alike if not several or number == sample]
+    return found or [record for record in records if record["params"] is None]
+
+
+class Recorder(Wrapper):
+    """Wraps a backend and appends each answer that came to its end to ``file``, without keys."""
 
     def __init__(self, backend: Backend, file: str | Path) -> None:
-        self.name = getattr(backend, "name", type(backend).__name__)
-        self._backend = backend
+        super().__init__(backend)
         self._file = Path(file)
 
     def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
         """Yield what the backend yields; write it down once it is complete."""
-        tokens: list[str] = []
+        tokens: list[Token] = []
         seconds: list[float] = []
         last = time.perf_counter()
-        events = self._backend.stream(prompt, params)
+        events = self.inner.stream(prompt, params)
         try:
             for event in events:
                 now = time.perf_counter()
                 if isinstance(event, Token):
-                    tokens.append(event.text)
-                    seconds.append(round(now - last, 4))
+                    tokens.append(event)
+                    seconds.append(now - last)
                     last = now
-                elif event.finish_reason != "cancelled":
+                elif event.is_complete or event.finish_reason == "refused":
                     self._append(prompt, params, tokens, seconds, event)
                 yield event
         finally:
@@ -103,23 +139,42 @@ class Recorder:
         self,
         prompt: Prompt,
         params: SamplingParams,
-        tokens: list[str],
+        tokens: list[Token],
         seconds: list[float],
         completion: Completion,
     ) -> None:
+        tokens, seconds = _without_keys(tokens, seconds)
         record = {
             "digest": digest(prompt.messages),
             "messages": [asdict(message) for message in prompt.messages],
             "params": _plain(params),
-            "tokens": tokens,
-            "seconds": seconds,
+            "tokens": [token.text for token in tokens],
+            "seconds": [round(wait, 4) for wait in seconds],
+            "reasoning": [number for number, token in enumerate(tokens) if token.reasoning],
             "completion": asdict(completion),
         }
-        line = json.dumps(record, ensure_ascii=False)
+        line = scrub(json.dumps(record, ensure_ascii=False))
         with _writing:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
+
+
+def _without_keys(tokens: list[Token], seconds: list[float]) -> tuple[list[Token], list[float]]:
+    """Join the tokens of a text that holds a key, which may stand in several of them."""
+    kept: list[Token] = []
+    waits: list[float] = []
+    pairs = zip(tokens, seconds, strict=True)
+    for reasoning, run in groupby(pairs, key=lambda pair: pair[0].reasoning):
+        parts, times = zip(*run, strict=True)
+        text = "".join(token.text for token in parts)
+        if scrub(text) == text:
+            kept.extend(parts)
+            waits.extend(times)
+        else:
+            kept.append(Token(scrub(text), reasoning))
+            waits.append(sum(times))
+    return kept, waits
 
 
 def digest(messages: Sequence[Message]) -> str:
@@ -135,7 +190,8 @@ def read_recording(file: Path) -> list[dict[str, Any]]:
         BackendError: the file is gone, or a line of it is no record.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # Not splitlines, which also splits at characters that JSON leaves as they are (U+2028).
+        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"The recording {file} cannot be read.", "Check the file.") from error
     records = []
@@ -154,8 +210,12 @@ def read_recording(file: Path) -> list[dict[str, Any]]:
 def _check(record: dict[str, Any]) -> None:
     if len(record["tokens"]) != len(record["seconds"]):
         raise ValueError("as many waits as tokens")
-    Completion(**record["completion"])
+    _COMPLETION.validate_python(record["completion"])
     _ = record["digest"], record["params"]
+
+
+def _without_sample(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if name != "sample"}
 
 
 def _plain(params: SamplingParams) -> dict[str, Any]:
