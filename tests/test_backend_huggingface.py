@@ -70,7 +70,7 @@ def test_cancelling_is_heard_while_the_prompt_is_read(model):
     assert events[0].finish_reason == "cancelled"
 
     start = time.perf_counter()
-    with model._lock:  # held for as long as the model works
+    with model._engine.batcher.paused():  # waits for as long as the model works
         assert time.perf_counter() - start < 2
 
 
@@ -97,7 +97,7 @@ def test_pickled_weights_are_refused(tmp_path):
 
 
 def test_an_unknown_number_type_is_named(monkeypatch):
-    from workbench.backends.huggingface import best_dtype
+    from workbench.backends.hf_loading import best_dtype
 
     monkeypatch.setenv("WORKBENCH_DTYPE", "float17")
     with pytest.raises(BackendError, match="float17"):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from workbench.backends import hf_names
 from workbench.errors import BadInput, MissingModel, UnknownName
 from workbench.settings import settings
 from workbench.weights.catalogue import CATALOGUE
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ENDPOINT = re.compile(r"(?P<model>.+?)@(?P<url>https?://\S+)")
 _LIST = "See: workbench models list"
 
@@ -39,16 +40,25 @@ def gguf(model: str) -> str:
 def pytorch(model: str) -> str:
     """Accept the short name of a text model, a hub id (``owner/name``), or a folder.
 
+    Modifiers may follow, as in ``smollm2-135m+bf16+lora=FOLDER``: see ``hf_names``.
+
     Raises:
-        UnknownName: no model is called so.
+        UnknownName: no model, or no modifier, is called so.
         MissingModel: there is no such folder.
+        BadInput: two modifiers exclude each other.
+        MissingExtra: what a modifier needs is not installed.
     """
+    named = hf_names.parse(model)
+    return str(replace(named, base=_pytorch_base(named.base)))
+
+
+def _pytorch_base(model: str) -> str:
     if model in generators():
         return model
     path = Path(model).expanduser()
     if path.is_dir():
         return str(path.resolve())
-    if _HUB_ID.fullmatch(model):
+    if hf_names.HUB_ID.fullmatch(model):
         return model
     if os.sep in model:
         raise MissingModel(f"There is no model folder {path}.", f"Check the path. {_LIST}")
