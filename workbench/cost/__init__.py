@@ -6,8 +6,9 @@ answers an hour, ``break_even.break_even`` sets an API against own GPUs, ``figur
 
 from workbench.cost.assumptions import Api, OwnGpu, Tokens
 from workbench.cost.break_even import BreakEven, break_even
-from workbench.cost.run_cost import RunCost, SolverCost, run_cost
-from workbench.cost.throughput import Point, Throughput, load_throughput, throughput
+from workbench.cost.records import Point, SolverCost
+from workbench.cost.run_cost import RunCost, run_cost
+from workbench.cost.throughput import Throughput, load_throughput, throughput
 
 __all__ = [
     "Api",

@@ -29,13 +29,12 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.cost.assumptions import (
-    TITLES,
     Api,
     OwnGpu,
     Ranges,
@@ -44,6 +43,7 @@ from workbench.cost.assumptions import (
     check_ranges,
     check_together,
 )
+from workbench.cost.records import ROUNDING, Crossover, Reckoning, Sensitivity, Span, finite
 from workbench.statistics import LEVEL, RESAMPLES
 
 if TYPE_CHECKING:
@@ -55,119 +55,17 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-Verdict = Literal["always", "never", "from", "staircase"]
-CrossoverName = Literal["first", "for_good"]
-
 SWING = 0.2
 """How far each assumption is moved, one at a time, where no range of its own was given."""
 
-# So that 2 * 4.05 / 0.025 is 324 and a full GPU is full, whatever the rounding of floats.
-_ROUNDING = 1e-9
 # Resampled numbers held at once: 32 MB of indices, whatever the number of requests.
 _AT_ONCE = 4_000_000
 _SECONDS_AN_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Crossover:
-    """Loads, in requests an hour, from which own GPUs pay: at first, and for good. None: never."""
-
-    first: float | None
-    for_good: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The ends of an interval; None is "never" (a load that does not exist)."""
-
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """What moving one assumption to ``low`` and to ``high`` does, all others being equal."""
-
-    name: str
-    low: float
-    high: float
-    at_low: Crossover
-    at_high: Crossover
-
-    @property
-    def title(self) -> str:
-        """Name the assumption in words."""
-        return TITLES[self.name]
-
-
-@dataclass(frozen=True, slots=True)
-class BreakEven:
-    """An API against own GPUs. Loads are requests an hour, costs are USD an hour.
-
-    ``capacity`` is what one GPU serves an hour at its utilisation, None where nothing limits it.
-    The intervals are None where nothing is known to be uncertain: 95 % by bootstrap over the
-    requests of a run and the repeats of a measurement, widest over the ends of typed ranges.
-    ``never_share`` is the share of the resamples in which own GPUs never pay. ``sources`` say
-    where the numbers come from, a sentence each.
-    """
-
-    api: Api
-    gpu: OwnGpu
-    tokens: Tokens | None = field(repr=False)
-    load: float | None
-    assumptions: Mapping[str, float]
-    usd_per_request: float
-    capacity: float | None
-    crossover: Crossover
-    first_interval: Span | None
-    for_good_interval: Span | None
-    capacity_interval: Span | None
-    never_share: float | None
-    sensitivities: tuple[Sensitivity, ...] = field(repr=False)
-    sources: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether own GPUs pay always, never, from a load on, or on stretches first."""
-        if self.crossover.first is None:
-            return "never"
-        if self.crossover.for_good == 0:
-            return "always"
-        return "from" if self.crossover.first == self.crossover.for_good else "staircase"
-
-    @property
-    def needed(self) -> float | None:
-        """Requests an hour that pay for one GPU: it must serve as many. None: no number does."""
-        if self.usd_per_request == 0:
-            return None if self.gpu.usd_per_hour else 0.0
-        return _finite(self.gpu.usd_per_hour / self.usd_per_request)
-
-    def gpus_at(self, load: float) -> int:
-        """Return how many GPUs a load takes."""
-        return int(gpus_for(load, self.gpu.gpus, self.capacity))
-
-    def api_cost(self, load: float) -> float:
-        """Return what the API costs an hour at a load."""
-        return self.usd_per_request * load
-
-    def gpu_cost(self, load: float) -> float:
-        """Return what the own GPUs cost an hour at a load."""
-        return self.gpu.usd_per_hour * self.gpus_at(load)
-
-    def stretches(self, most: int = 5) -> list[tuple[float, float | None]]:
-        """Return the first loads, from and to, at which own GPUs pay; None: without end."""
-        q, first, last = self.needed, self.crossover.first, self.crossover.for_good
-        if q is None or first is None:
-            return []
-        found: list[tuple[float, float | None]] = []
-        gpus = self.gpu.gpus
-        while len(found) < most:
-            start = gpus * q
-            if self.capacity is None or (last is not None and start >= last - _ROUNDING):
-                return [*found, (start, None)]
-            found.append((start, gpus * self.capacity))
-            gpus += 1
-        return found
+class BreakEven(Reckoning):
+    """A reckoning that says, draws and writes itself."""
 
     @property
     def sentence(self) -> str:
@@ -276,7 +174,7 @@ def break_even(
         load=load,
         assumptions=values,
         usd_per_request=float(crossed.usd_per_request),
-        capacity=_finite(crossed.capacity),
+        capacity=finite(crossed.capacity),
         crossover=crossed.crossover(),
         first_interval=_span([one.first for one in corners]) if uncertain else None,
         for_good_interval=_span([one.for_good for one in corners]) if uncertain else None,
@@ -289,13 +187,6 @@ def break_even(
     )
 
 
-def gpus_for(load: Any, least: int, capacity: float | None) -> Any:
-    """Return the GPUs that a load, or each of an array of loads, takes."""
-    if capacity is None:
-        return np.full_like(np.asarray(load, dtype=float), least)
-    return np.maximum(least, np.ceil(np.asarray(load) / capacity - _ROUNDING))
-
-
 @dataclass(frozen=True, slots=True)
 class _Solved:
     """What the formulas give: numbers, or one number a resample; infinity is never."""
@@ -306,7 +197,7 @@ class _Solved:
     for_good: Numbers
 
     def crossover(self) -> Crossover:
-        return Crossover(_finite(self.first), _finite(self.for_good))
+        return Crossover(finite(self.first), finite(self.for_good))
 
 
 def _solve(values: Mapping[str, Any], gpu: OwnGpu) -> _Solved:
@@ -315,11 +206,11 @@ def _solve(values: Mapping[str, Any], gpu: OwnGpu) -> _Solved:
     hourly, least = np.asarray(values["usd_per_hour"], dtype=float), values["gpus"]
     with np.errstate(divide="ignore", invalid="ignore"):
         q = np.where(hourly == 0, 0.0, hourly / price)
-        pays = q <= capacity * (1 + _ROUNDING)
+        pays = q <= capacity * (1 + ROUNDING)
         pays &= np.isfinite(q)
-        full = np.maximum(least, np.ceil(q / (capacity - q) - _ROUNDING))
+        full = np.maximum(least, np.ceil(q / (capacity - q) - ROUNDING))
         # A GPU that pays only when it is exactly full does so at no load for good.
-        lasting = pays & (q < capacity * (1 - _ROUNDING))
+        lasting = pays & (q < capacity * (1 - ROUNDING))
         first = np.where(pays, least * q, np.inf)
         for_good = np.where(lasting, full * q, np.inf)
     return _Solved(price, capacity, first, for_good)
@@ -400,7 +291,7 @@ def _span(corners: Sequence[Numbers]) -> Span:
     tail = (1 - LEVEL) / 2
     # An observed value, and none between two: one of them may be infinite.
     ends = [np.quantile(one, (tail, 1 - tail), method="inverted_cdf") for one in corners]
-    return Span(_finite(min(low for low, _ in ends)), _finite(max(high for _, high in ends)))
+    return Span(finite(min(low for low, _ in ends)), finite(max(high for _, high in ends)))
 
 
 def _never(solved: _Solved) -> float:
@@ -438,8 +329,3 @@ def _reach(one: Sensitivity) -> tuple[float, float]:
         else:
             reaches.append(abs(ends[0] - ends[1]))
     return reaches[0], reaches[1]
-
-
-def _finite(value: Any) -> float | None:
-    """Return a number without the dust of floats (324, not 323.99999999999994)."""
-    return float(f"{value:.12g}") if math.isfinite(value) else None

@@ -14,7 +14,7 @@ from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from workbench.cost.assumptions import Ranges
-    from workbench.cost.throughput import Point
+    from workbench.cost.records import Point
 
 SOURCE = (
     "The classic case: 0.025 USD a request on a hosted model against 2 GPUs at 4.05 USD an hour."

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from workbench.cost.break_even import gpus_for
-from workbench.cost.words import gpus, mean, number, price, span
+from workbench.cost.records import gpus_for
+from workbench.cost.words import gpus, mean, number, price, seconds, span
 from workbench.errors import BadInput
 from workbench.plots import COLOURS, INK, go, layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from workbench.cost.break_even import BreakEven, Crossover, CrossoverName, Sensitivity
-    from workbench.cost.run_cost import Mean, RunCost
-    from workbench.cost.throughput import Throughput
+    from workbench.cost.records import (
+        Crossover,
+        CrossoverName,
+        Mean,
+        Point,
+        Reckoning,
+        Sensitivity,
+        SolverCost,
+    )
 
 CostOf = Literal["answer", "solved"]
 
@@ -28,7 +34,7 @@ _MOST_STEPS = 400
 _LEGEND = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}
 
 
-def cost_over_load(one: BreakEven) -> go.Figure:
+def cost_over_load(one: Reckoning) -> go.Figure:
     """Draw USD an hour over requests an hour: the API's line, the staircase of own GPUs.
 
     The band around the staircase is that of the interval of what a GPU serves. Crossovers are
@@ -73,7 +79,7 @@ def cost_over_load(one: BreakEven) -> go.Figure:
     return figure
 
 
-def _right(one: BreakEven) -> float:
+def _right(one: Reckoning) -> float:
     """Return where the picture ends: past every crossover, and past some steps where there are."""
     marks = [one.crossover.first, one.crossover.for_good, one.load]
     if one.needed is not None:
@@ -85,7 +91,7 @@ def _right(one: BreakEven) -> float:
 
 
 def _staircase(
-    one: BreakEven, capacity: float | None, right: float
+    one: Reckoning, capacity: float | None, right: float
 ) -> tuple[list[float], list[float]]:
     """Return the corners of the staircase, or a fine curve where it has too many."""
     if capacity is None or right / capacity > _MOST_STEPS:
@@ -102,7 +108,7 @@ def _staircase(
     return loads, costs
 
 
-def _staircase_band(figure: go.Figure, one: BreakEven, right: float) -> None:
+def _staircase_band(figure: go.Figure, one: Reckoning, right: float) -> None:
     """Shade between what fast and slow GPUs would cost, both within the interval."""
     interval = one.capacity_interval
     if interval is None or not interval.low or interval.low == interval.high:
@@ -125,7 +131,7 @@ def _staircase_band(figure: go.Figure, one: BreakEven, right: float) -> None:
     )
 
 
-def _interval_band(figure: go.Figure, one: BreakEven, right: float) -> None:
+def _interval_band(figure: go.Figure, one: Reckoning, right: float) -> None:
     interval = one.for_good_interval if one.verdict == "staircase" else one.first_interval
     if interval is None or interval.low is None or interval.low == interval.high:
         return
@@ -138,7 +144,7 @@ def _interval_band(figure: go.Figure, one: BreakEven, right: float) -> None:
     )
 
 
-def _mark_crossovers(figure: go.Figure, one: BreakEven) -> None:
+def _mark_crossovers(figure: go.Figure, one: Reckoning) -> None:
     marks = [("pays from", one.crossover.first)]
     if one.verdict == "staircase":
         marks.append(("for good from", one.crossover.for_good))
@@ -161,7 +167,7 @@ def _mark_crossovers(figure: go.Figure, one: BreakEven) -> None:
     )
 
 
-def _note(one: BreakEven) -> str:
+def _note(one: Reckoning) -> str:
     taken = [
         f"API {price(one.usd_per_request)} USD a request",
         f"{gpus(one.gpu.gpus)} at {price(one.gpu.usd_per_hour)} USD an hour",
@@ -177,7 +183,7 @@ def _note(one: BreakEven) -> str:
     return "<br>".join(("; ".join(taken[:2]), "; ".join(taken[2:])))
 
 
-def tornado(one: BreakEven, which: CrossoverName | None = None) -> go.Figure:
+def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
     """Draw how far each assumption, moved alone, moves the crossover; the widest on top.
 
     ``which`` is the load from which own GPUs pay first or for good; without, that which is in
@@ -247,7 +253,7 @@ def _load(crossover: Crossover, which: CrossoverName) -> float | None:
     return load
 
 
-def _assumption(one: BreakEven, bar: Sensitivity) -> str:
+def _assumption(one: Reckoning, bar: Sensitivity) -> str:
     taken = one.assumptions[bar.name]
     return f"{bar.title}<br><b>{taken:,.4g}</b> ({bar.low:,.3g} to {bar.high:,.3g})"
 
@@ -256,7 +262,7 @@ def _end(bar: Sensitivity, side: str, load: float | None) -> str:
     return f"{bar.title} {getattr(bar, side):,.4g}: {number(load)}"
 
 
-def cost_bars(cost: RunCost, of: CostOf = "answer") -> go.Figure:
+def cost_bars(solvers: Sequence[SolverCost], of: CostOf = "answer") -> go.Figure:
     """Draw what an answer, or a solved problem, cost each solver; bars are 95 % intervals.
 
     Solvers whose cost is unknown are named above the picture instead of being drawn.
@@ -264,9 +270,7 @@ def cost_bars(cost: RunCost, of: CostOf = "answer") -> go.Figure:
     Raises:
         BadInput: it is known of none.
     """
-    means = [
-        (one.solver, one.per_answer if of == "answer" else one.per_solved) for one in cost.solvers
-    ]
+    means = [(one.solver, one.per_answer if of == "answer" else one.per_solved) for one in solvers]
     known = [(solver, mean) for solver, mean in means if mean is not None]
     what = "an answer" if of == "answer" else "a solved problem"
     if not known:
@@ -307,11 +311,12 @@ def _error_bars(means: Sequence[Mean]) -> dict[str, Any]:
     }
 
 
-def throughput_over_concurrency(measured: Sequence[Throughput]) -> go.Figure:
+def throughput_over_concurrency(measured: Mapping[str, Sequence[Point]]) -> go.Figure:
     """Draw requests a second of each backend over how many are under way; bars are the repeats."""
     figure = go.Figure()
-    for one, colour in zip(measured, _cycle(len(measured)), strict=True):
-        points = [point for point in one.points if point.requests]
+    for position, (backend, every) in enumerate(measured.items()):
+        colour = COLOURS[position % len(COLOURS)]
+        points = [point for point in every if point.requests]
         rates = [[repeat.requests_per_second for repeat in point.repeats] for point in points]
         figure.add_trace(
             go.Scatter(
@@ -333,10 +338,10 @@ def throughput_over_concurrency(measured: Sequence[Throughput]) -> go.Figure:
                 mode="lines+markers",
                 marker={"size": 9, "color": colour},
                 line={"color": colour, "width": 2},
-                name=one.backend,
+                name=backend,
                 text=[
                     f"{_rate(point.tokens_per_second)} tokens/s out<br>"
-                    f"latency {_time(point.latency_p50)}, p95 {_time(point.latency_p95)}<br>"
+                    f"latency {seconds(point.latency_p50)}, p95 {seconds(point.latency_p95)}<br>"
                     f"{point.errors} errors"
                     for point in points
                 ],
@@ -347,7 +352,7 @@ def throughput_over_concurrency(measured: Sequence[Throughput]) -> go.Figure:
     figure.update_layout(
         layout("Requests a second", note="bars: least and most of the repeats"), legend=_LEGEND
     )
-    counts = sorted({point.concurrency for one in measured for point in one.points})
+    counts = sorted({point.concurrency for points in measured.values() for point in points})
     figure.update_xaxes(
         title="requests at a time",
         type="log",
@@ -375,14 +380,6 @@ def page(title: str, body: str, *figures: go.Figure) -> str:
 
 def _rate(value: float | None) -> str:
     return "unknown" if value is None else f"{value:,.1f}"
-
-
-def _time(seconds: float | None) -> str:
-    return "unknown" if seconds is None else f"{seconds:.2f} s"
-
-
-def _cycle(count: int) -> list[str]:
-    return [COLOURS[position % len(COLOURS)] for position in range(count)]
 
 
 def _faint(colour: str) -> str:

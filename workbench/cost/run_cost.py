@@ -14,6 +14,7 @@ import numpy as np
 from workbench.backends.prices import LOCAL, Price, price_of
 from workbench.comparison import Comparison
 from workbench.cost.assumptions import Tokens
+from workbench.cost.records import Mean, SolverCost
 from workbench.errors import BadInput
 from workbench.settings import settings
 from workbench.statistics import LEVEL, RESAMPLES, bootstrap_mean
@@ -31,57 +32,6 @@ _SOLVING = "pass@"
 _AT_ONCE = 4_000_000
 
 _Prices = Callable[[str], Price | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean in USD with the ends of its 95 % bootstrap interval.
-
-    Both ends are None where there is one value only; ``high`` alone is None where the interval
-    has no upper end, as some resamples hold no solved problem.
-    """
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SolverCost:
-    """What one solver's answers cost, in USD; None is unknown, never 0.
-
-    ``errors`` are results without an answer, ``partial`` those of them of which a part had come.
-    ``calls`` are all calls that are known of, those of partial answers included; a call that
-    failed before its first token left no trace of tokens or cost. ``usd`` was paid in this run,
-    ``cached_usd`` when the answers taken from the cache were made. ``known_usd`` is that part of
-    ``usd`` whose price is known, ``unpriced`` the calls without a price, ``priced_today`` those
-    whose price was looked up now, as none was written down then. ``machine_usd`` is what the
-    machine of a local model cost meanwhile, None where no price an hour was named.
-
-    ``per_answer`` is the mean over answers, cached ones at what they had cost, the machine
-    included; ``per_solved`` all cost by the problems of which an answer was right. ``solved`` is
-    None where no answer was scored.
-    """
-
-    solver: str
-    answers: int
-    errors: int
-    partial: int
-    calls: int
-    cached: int
-    input_tokens: int | None
-    output_tokens: int | None
-    seconds: float
-    local: bool
-    usd: float | None
-    known_usd: float
-    cached_usd: float | None
-    unpriced: int
-    priced_today: int
-    machine_usd: float | None
-    per_answer: Mean | None
-    solved: int | None
-    per_solved: Mean | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +74,12 @@ class RunCost:
         """
         from workbench.cost.figures import cost_bars
 
-        return cost_bars(self, of)
+        return cost_bars(self.solvers, of)
 
     def _repr_html_(self) -> str:
         from workbench.cost.words import run_cost_html
 
-        return run_cost_html(self)
+        return run_cost_html(self.solvers, self.notes)
 
 
 def run_cost(

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from workbench.backends import check_backend, lease_backend
 from workbench.cancel import cancelled, cancelled_by
 from workbench.cost.prompts import PROMPTS, numbered
+from workbench.cost.records import Point, Repeat
 from workbench.durable import replace_durably
 from workbench.errors import BackendError, BadInput, Cancelled, DeadlineExceeded
 from workbench.keys import scrub
@@ -42,39 +43,6 @@ REPEATS = 3
 _LOOK = 0.2
 # What decides how fast a machine is; its free memory does not tell one machine from another.
 _MACHINE = ("system", "processor", "cores", "memory_gib", "gpus")
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """One pass over all requests. Rates count complete answers only; None: tokens not counted."""
-
-    requests: int
-    errors: int
-    seconds: float
-    requests_per_second: float
-    tokens_per_second: float | None
-    input_tokens_per_second: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """What was measured with so many requests at a time, over all repeats.
-
-    ``requests`` were answered, ``errors`` were not and count in nothing else. Times are seconds
-    of one request; None where no request was answered, or the backend does not stream.
-    """
-
-    concurrency: int
-    requests: int
-    errors: int
-    seconds: float
-    requests_per_second: float
-    tokens_per_second: float | None
-    input_tokens_per_second: float | None
-    latency_p50: float | None
-    latency_p95: float | None
-    first_token_p50: float | None
-    repeats: tuple[Repeat, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +91,18 @@ class Throughput:
             f"Measured: {known or 'none'}.",
         )
 
+    @property
+    def note(self) -> str:
+        """Say how it was measured."""
+        characters = self.prompts["characters"]
+        repeats = max((len(point.repeats) for point in self.points), default=0)
+        return (
+            f"{self.prompts['count']} prompts of {min(characters):,} to {max(characters):,}"
+            f" characters, at most {self.prompts['max_tokens']:,} tokens an answer, {repeats}"
+            " repeats (in brackets: the slowest and the fastest), after a warm-up."
+            f" {self.measured[:10]}, {self.machine['processor']}."
+        )
+
     def to_json(self) -> str:
         """Write everything as JSON."""
         return json.dumps(asdict(self), indent=1)
@@ -131,7 +111,12 @@ class Throughput:
         """Draw requests a second and latency over the concurrency."""
         from workbench.cost.figures import throughput_over_concurrency
 
-        return throughput_over_concurrency([self])
+        return throughput_over_concurrency({self.backend: self.points})
+
+    def _repr_html_(self) -> str:
+        from workbench.cost.words import throughput_html
+
+        return throughput_html(self.points, self.note)
 
 
 _THROUGHPUT = TypeAdapter(Throughput)

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.cost.assumptions import TITLES
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from workbench.cost.break_even import BreakEven, Span
-    from workbench.cost.run_cost import Mean, RunCost, SolverCost
+    from workbench.cost.records import Crossover, Mean, Point, Reckoning, SolverCost, Span
 
 UNKNOWN = "unknown"
 NO_SCORES = "no scores yet"
@@ -68,13 +65,13 @@ def gpus(count: float) -> str:
     return f"{count:,.0f} GPU" + ("s" if count != 1 else "")
 
 
-def sentence(one: BreakEven) -> str:
+def sentence(one: Reckoning) -> str:
     """Say from how many requests an hour own GPUs pay."""
     parts = [_VERDICTS[one.verdict](one), _uncertainty(one), _at_load(one)]
     return " ".join(part for part in parts if part)
 
 
-def _never(one: BreakEven) -> str:
+def _never(one: Reckoning) -> str:
     if one.usd_per_request == 0:
         return "Own GPUs never pay: the API costs nothing."
     served = f"{number(one.capacity)} requests an hour"
@@ -86,11 +83,11 @@ def _never(one: BreakEven) -> str:
     )
 
 
-def _always(one: BreakEven) -> str:
+def _always(one: Reckoning) -> str:
     return "Own GPUs always pay: they cost nothing an hour."
 
 
-def _from(one: BreakEven) -> str:
+def _from(one: Reckoning) -> str:
     hourly = one.gpu.usd_per_hour * one.gpu.gpus
     said = (
         f"{gpus(one.gpu.gpus)} at {price(one.gpu.usd_per_hour)} USD an hour pay from"
@@ -105,7 +102,7 @@ def _from(one: BreakEven) -> str:
     return f"{said}, at every load above, too."
 
 
-def _staircase(one: BreakEven) -> str:
+def _staircase(one: Reckoning) -> str:
     stretches = one.stretches(3)
     closed = [f"{number(start)} to {number(end)}" for start, end in stretches if end is not None]
     told = ", ".join(closed + ["..."] * (len(closed) == len(stretches)))
@@ -121,7 +118,7 @@ def _staircase(one: BreakEven) -> str:
 _VERDICTS = {"never": _never, "always": _always, "from": _from, "staircase": _staircase}
 
 
-def _uncertainty(one: BreakEven) -> str:
+def _uncertainty(one: Reckoning) -> str:
     parts = []
     staircase = one.verdict == "staircase"
     interval = one.for_good_interval if staircase else one.first_interval
@@ -137,7 +134,7 @@ def _uncertainty(one: BreakEven) -> str:
     return " ".join(parts)
 
 
-def _at_load(one: BreakEven) -> str:
+def _at_load(one: Reckoning) -> str:
     if one.load is None:
         return ""
     api, own = one.api_cost(one.load), one.gpu_cost(one.load)
@@ -150,30 +147,38 @@ def _at_load(one: BreakEven) -> str:
     )
 
 
-def break_even_html(one: BreakEven) -> str:
-    """Return the sentence and the assumptions with what each does to the crossover."""
-    rows = [
+SENSITIVITY = ("assumption", "taken", "lower", "pays from", "higher", "pays from")
+"""The columns of ``sensitivities``."""
+
+
+def sensitivities(one: Reckoning) -> list[list[str]]:
+    """Return what moving each assumption does to the crossover, as cells of a table."""
+    return [
         [
-            TITLES[which.name],
+            which.title,
             f"{one.assumptions[which.name]:,.6g}",
             f"{which.low:,.4g}",
-            _crossover(which.at_low.first, which.at_low.for_good),
+            _crossover(which.at_low),
             f"{which.high:,.4g}",
-            _crossover(which.at_high.first, which.at_high.for_good),
+            _crossover(which.at_high),
         ]
         for which in one.sensitivities
     ]
-    heads = ("assumption", "taken", "lower", "pays from", "higher", "pays from")
+
+
+def break_even_html(one: Reckoning) -> str:
+    """Return the sentence, what each assumption does to the crossover, and the sources."""
+    sources = "".join(f"<p><small>{escape(source)}</small></p>" for source in one.sources)
     return (
-        f"{STYLE}<div class='wb-cost'><p class='wb-said'>{escape(one.sentence)}</p>"
-        f"{table(heads, rows)}</div>"
+        f"{STYLE}<div class='wb-cost'><p class='wb-said'>{escape(sentence(one))}</p>"
+        f"{table(SENSITIVITY, sensitivities(one))}{sources}</div>"
     )
 
 
-def _crossover(first: float | None, for_good: float | None) -> str:
-    if first == for_good:
-        return number(first)
-    return f"{number(first)}, for good {number(for_good)}"
+def _crossover(one: Crossover) -> str:
+    if one.first == one.for_good:
+        return number(one.first)
+    return f"{number(one.first)}, for good {number(one.for_good)}"
 
 
 def table(heads: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
@@ -244,8 +249,61 @@ def solved(one: SolverCost) -> str:
     return f"{mean(one.per_solved)}, {one.solved:,} solved"
 
 
-def run_cost_html(cost: RunCost) -> str:
+def run_cost_html(solvers: Sequence[SolverCost], notes: Sequence[str]) -> str:
     """Return a row a solver, and what is to be known about the numbers."""
-    rows = [cells(one) for one in cost.solvers]
-    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in cost.notes)
-    return f"{STYLE}<div class='wb-cost'>{table(COLUMNS, rows)}{notes}</div>"
+    rows = [cells(one) for one in solvers]
+    said = "".join(f"<p><small>{escape(note)}</small></p>" for note in notes)
+    return f"{STYLE}<div class='wb-cost'>{table(COLUMNS, rows)}{said}</div>"
+
+
+POINTS = (
+    "at a time",
+    "answered",
+    "errors",
+    "requests/s",
+    "tokens/s out",
+    "tokens/s in",
+    "latency p50",
+    "p95",
+    "first token p50",
+)
+"""The columns of ``points``."""
+
+
+def points(measured: Sequence[Point]) -> list[list[str]]:
+    """Return what was measured as cells of a table, a row a concurrency."""
+    return [
+        [
+            f"{point.concurrency}",
+            f"{point.requests:,}",
+            f"{point.errors:,}",
+            _rate(point.requests_per_second, [one.requests_per_second for one in point.repeats]),
+            UNKNOWN if point.tokens_per_second is None else f"{point.tokens_per_second:,.1f}",
+            UNKNOWN
+            if point.input_tokens_per_second is None
+            else f"{point.input_tokens_per_second:,.1f}",
+            seconds(point.latency_p50),
+            seconds(point.latency_p95),
+            seconds(point.first_token_p50),
+        ]
+        for point in measured
+    ]
+
+
+def _rate(rate: float, repeats: Sequence[float]) -> str:
+    if len(repeats) < 2:
+        return f"{rate:.2f}"
+    return f"{rate:.2f} ({min(repeats):.2f} to {max(repeats):.2f})"
+
+
+def seconds(value: float | None) -> str:
+    """Return a time, "unknown" for None."""
+    return UNKNOWN if value is None else f"{value:.2f} s"
+
+
+def throughput_html(measured: Sequence[Point], note: str) -> str:
+    """Return a row a concurrency, and how it was measured."""
+    return (
+        f"{STYLE}<div class='wb-cost'>{table(POINTS, points(measured))}"
+        f"<p><small>{escape(note)}</small></p></div>"
+    )
