@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from workbench.errors import BackendError, BadInput, MissingExtra, MissingKey
+from workbench.keys import KEYS, find_key, public
 from workbench.settings import settings
 from workbench.types import Completion, Message, Prompt, SamplingParams
 
@@ -186,10 +187,10 @@ def _facts(completion: Completion) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """One provider of embeddings: the class that asks it, its key, and where else it may lie.
+    """One provider of embeddings: the class that asks it, and where else it may lie.
 
-    ``servers`` are the variables that name another server, of which the first that is set
-    counts. ``fixed`` are settings of the class.
+    ``key`` is the class's name for the key. ``servers`` are the variables that name another
+    server, of which the first that is set counts. ``fixed`` are settings of the class.
     """
 
     module: str
@@ -206,14 +207,14 @@ HOSTED = {
     "openai": Hosted(
         "langchain_openai",
         "OpenAIEmbeddings",
-        "OPENAI_API_KEY",
+        "openai_api_key",
         ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
         {"check_embedding_ctx_length": False, "chunk_size": 64, "max_retries": 4},
     ),
     "cohere": Hosted(
         "langchain_cohere",
         "CohereEmbeddings",
-        "COHERE_API_KEY",
+        "cohere_api_key",
         ("CO_API_URL",),
         {"truncate": "END", "max_retries": 1},
     ),
@@ -238,16 +239,18 @@ def hosted_embeddings(provider: str, model: str) -> Embeddings:
         MissingKey: its key is not set.
     """
     hosted = HOSTED[provider]
-    if not os.environ.get(hosted.key):
+    key = find_key(provider)
+    if key is None:
         raise MissingKey(
             f"No key for {provider}.",
-            f"Set {hosted.key}, or choose an embedder that runs here: workbench models list",
+            f"Set {KEYS[provider]}, or choose an embedder that runs here: workbench models list",
         )
     try:
         module = importlib.import_module(hosted.module)
     except ModuleNotFoundError as error:
         raise MissingExtra(f"Embedder {provider}", "hosted") from error
     options = dict(hosted.fixed, model=model, request_timeout=settings().token_timeout)
+    options[hosted.key] = key
     server = hosted_server(provider)
     if server:
         options["base_url"] = server
@@ -297,21 +300,14 @@ def _cut(text: str) -> str:
 def _explained(name: str, error: Exception) -> BackendError | MissingKey:
     status = getattr(error, "status_code", None)
     if status in _REFUSED:
-        key = next((one.key for one in HOSTED.values() if one.class_name == name), "its key")
+        key = next((KEYS[one] for one in HOSTED if HOSTED[one].class_name == name), "its key")
         return MissingKey(f"{name}: the server refuses the key (HTTP {status}).", f"Set {key}.")
-    said = _without_keys(str(getattr(error, "body", None) or error))[:_EXCERPT]
+    said = public(str(getattr(error, "body", None) or error))[:_EXCERPT]
     where = f"HTTP {status}" if status else type(error).__name__
     return BackendError(
         f"{name} failed: {where}: {said}",
         "Check the model's name and the network, then ask again: what was embedded is kept.",
     )
-
-
-def _without_keys(text: str) -> str:
-    for name, value in os.environ.items():
-        if value and len(value) > 3 and re.search("KEY|TOKEN|SECRET|PASSWORD", name):
-            text = text.replace(value, "***")
-    return _public(text)
 
 
 # --- which embeddings these are ---------------------------------------------------------
@@ -333,10 +329,13 @@ def identity(embeddings: Embeddings) -> str | None:
     if not model:
         return None
     kind = type(embeddings)
-    found = vars(embeddings).items()
-    settings_ = {name: value for name, value in found if _is_plain(name, value)}
-    text = json.dumps(settings_, sort_keys=True, default=str)
-    return f"{kind.__module__}.{kind.__qualname__}, {_public(model)}, {_public(text)}"
+    return f"{kind.__module__}.{kind.__qualname__}, {public(model)}, {plain_settings(embeddings)}"
+
+
+def plain_settings(one: Any) -> str:
+    """Return the settings of an object that are plain values and decide what it gives, as JSON."""
+    found = {name: value for name, value in vars(one).items() if _is_plain(name, value)}
+    return public(json.dumps(found, sort_keys=True, default=str))
 
 
 def model_of(embeddings: Embeddings) -> str:
@@ -357,11 +356,6 @@ def _is_plain(name: str, value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_plain("item", one) for one in value)
     return isinstance(value, str | int | float | bool)
-
-
-def _public(text: str) -> str:
-    """Take user names and passwords out of the urls in a text."""
-    return re.sub(r"(?<=://)[^/\s@\"]*@", "", text)
 
 
 def server_label(provider: str) -> str:

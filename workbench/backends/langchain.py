@@ -1,0 +1,354 @@
+"""Chat models of LangChain as backends: those of the hosted providers, and any that is handed in.
+
+A fine-tuned model behind an endpoint of your own takes five lines::
+
+    from langchain_openai import ChatOpenAI
+    from workbench.backends.langchain import from_chat_model
+    from workbench.types import Message, Prompt, SamplingParams
+    mine = from_chat_model(ChatOpenAI(model="mine", base_url=URL, api_key=KEY), name="mine")
+    *tokens, completion = mine.stream(Prompt((Message("user", "Hello"),), ""), SamplingParams())
+
+LangChain itself is imported where a provider's model is made, and only then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from workbench.backends.dialects import BY_PROVIDER, Call, Dialect, dialect_of, manner_of
+from workbench.backends.event_loop import Requests, event_loop
+from workbench.backends.http_errors import Server, excerpt, explained
+from workbench.backends.remote import Piece, label, parameters_of, tell
+from workbench.backends.streaming import Channel, StopStrings, Transcript
+from workbench.errors import BackendError, BadInput, MissingExtra
+from workbench.keys import KEYS, remember, require_key
+from workbench.settings import settings
+from workbench.types import Capabilities, Completion, Message, Prompt, SamplingParams, Sent, Token
+
+# --- a provider's model by name, or an object -------------------------------------------
+
+
+def hosted(model: str, name: str) -> ChatModel:
+    """Return the backend of a provider's model; nothing is asked of it yet.
+
+    Raises:
+        MissingKey: the provider's key is not set.
+        MissingExtra: its package is not installed.
+        BadInput: LangChain cannot make such a model.
+    """
+    dialect = BY_PROVIDER[name.strip().partition("/")[0]]
+    url = next((os.environ[one] for one in dialect.urls if os.environ.get(one)), dialect.home)
+    options = dialect.made_with(settings().token_timeout)
+    if dialect.provider in KEYS:
+        options[dialect.key] = require_key(dialect.provider)
+    try:
+        from langchain.chat_models import init_chat_model
+
+        made = init_chat_model(model, model_provider=dialect.maker, base_url=url, **options)
+    except ImportError as error:
+        raise MissingExtra(f"Backend {dialect.provider}", "hosted") from error
+    except Exception as error:  # each class refuses what it cannot take in its own way
+        raise BadInput(
+            f"{name} cannot be asked: {excerpt(f'{type(error).__name__}: {error}')}",
+            "Check the model's name, the key and the url.",
+        ) from None
+    return ChatModel(made, name, url)
+
+
+def from_chat_model(model: Any, name: str | None = None) -> ChatModel:
+    """Return an object of LangChain's ``BaseChatModel`` as a backend.
+
+    The sampling parameters of a call replace the object's own. ``name`` None is one made of its
+    provider or class and its model, as ``openai/gpt-4.1``.
+
+    Raises:
+        BadInput: it is no chat model of LangChain's.
+    """
+    if not is_chat_model(model):
+        raise BadInput(
+            f"A {type(model).__name__} is no chat model of LangChain's.",
+            "Hand in an object of a class that derives from BaseChatModel.",
+        )
+    for value in vars(model).values():
+        if callable(reveal := getattr(value, "get_secret_value", None)):
+            remember(reveal())
+    dialect, said = dialect_of(model), _model_of(model)
+    who = dialect.provider if dialect else type(model).__name__
+    return ChatModel(model, name or (f"{who}/{said}" if said else who), _url_of(model))
+
+
+def is_chat_model(one: object) -> bool:
+    """Say whether an object is a chat model of LangChain's; imports nothing."""
+    return any(
+        kind.__name__ == "BaseChatModel" and kind.__module__.startswith("langchain_core.")
+        for kind in type(one).__mro__
+    )
+
+
+# --- the backend ------------------------------------------------------------------------
+
+
+class ChatModel:
+    """A chat model of LangChain's. Calls from several threads run at once, on one client.
+
+    ``identity`` is there only where the object says which model it is.
+    """
+
+    identity: str
+
+    def __init__(self, model: Any, name: str, url: str | None) -> None:
+        self.name = name
+        self._dialect = dialect = dialect_of(model)
+        self._model = _open_to_calls(model, dialect)
+        self._manner = manner_of(self._model, dialect)
+        self._endpoint = _endpoint(self._model, url or (dialect.home if dialect else None))
+        self._server = _server(name, dialect)
+        self._silence = settings().token_timeout
+        self._requests = Requests(name)
+        if said := _model_of(model):
+            self.identity = _identity(model, said, self._endpoint)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the class can do, and the model where LangChain knows it."""
+        profile = getattr(self._model, "profile", None) or {}
+        dialect = self._dialect
+        return Capabilities(
+            streaming=_defines(self._model, "_astream") or _defines(self._model, "_stream"),
+            sampling=self._manner.honoured,
+            logprobs=dialect is not None and dialect.logprobs,
+            context_length=profile.get("max_input_tokens"),
+            reasoning=dialect is None or dialect.reasoning,
+        )
+
+    def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
+        """Yield tokens as they come, then one Completion. Closing it ends the request.
+
+        Raises:
+            MissingKey: the server wants a key, or refuses the one it was given.
+            BrokenOff: the stream ended before the answer did.
+            BackendError: the server refused or failed, or called a tool.
+        """
+        if not prompt.messages:
+            raise BadInput("The prompt holds no message.", "Ask something.")
+        call = self._manner.call(params, prompt.messages)
+        sent = Sent(
+            prompt.messages,
+            parameters_of(call.params, call.ignored),
+            model=_model_of(self._model),
+            endpoint=self._endpoint,
+            notes=call.notes,
+        )
+        transcript = Transcript(self.name, sent)
+        channel = self._start(prompt.messages, call)
+        yield from tell(self.name, channel, transcript, call.ignored)
+
+    def close(self) -> None:
+        """End all requests. The connections are LangChain's, which shares them among models."""
+        self._requests.close()
+
+    def _start(self, messages: Sequence[Message], call: Call) -> Channel[Piece]:
+        model = self._model.model_copy(update=call.fields) if call.fields else self._model
+        asked = [(one.role, one.content) for one in messages]
+        # A class that is not in the table may leave stop strings to who asks, as many do.
+        reading = _Reading(self._dialect, () if self._dialect else call.params.stop)
+
+        async def receive(channel: Channel[Piece]) -> None:
+            chunks = model.astream(asked, **call.arguments)
+            async with asyncio.timeout(self._silence) as silence, aclosing(chunks):
+                async for chunk in chunks:
+                    silence.reschedule(event_loop().time() + self._silence)
+                    channel.send(reading.piece(chunk))
+                    if reading.ended:
+                        return
+            channel.send(reading.rest())
+
+        def pull(channel: Channel[Piece]) -> None:
+            try:
+                for chunk in model.stream(asked, **call.arguments):
+                    if not channel.send(reading.piece(chunk)) or reading.ended:
+                        return
+            except Exception as error:
+                raise self._explained(error) from None
+            channel.send(reading.rest())
+
+        if _is_asynchronous(model):
+            return self._requests.start(receive, self._explained)
+        return self._requests.start_thread(pull)
+
+    def _explained(self, error: Exception) -> BaseException:
+        if isinstance(error, ValueError) and "No generation" in str(error):
+            return BackendError(f"{self.name} sent no chat completion.", "Check the url.")
+        return explained(error, self._server, self._silence)
+
+
+class _Reading:
+    """Reads LangChain's chunks of one answer; ``ended`` once a stop string of ours was found."""
+
+    def __init__(self, dialect: Dialect | None, stop: Sequence[str]) -> None:
+        self._dialect = dialect
+        self._stops = StopStrings(stop)
+        self._anything = False
+        self._input = self._output = 0
+        self.ended = False
+
+    def piece(self, chunk: Any) -> Piece:
+        """Read one chunk."""
+        self._anything = True
+        counts = self._counts(chunk)
+        said = _words(chunk)
+        text = self._stops.feed(said["text"])
+        self.ended = self._stops.found
+        facts = chunk.response_metadata
+        finish, last = _end(chunk)
+        closed = counts is not None and self._dialect is not None and self._dialect.counts_end
+        return Piece(
+            text + said["refusal"],
+            said["thought"],
+            "stop" if self.ended else finish,
+            last or closed,
+            counts,
+            str(facts.get("model_name") or ""),
+            _calls_a_tool(chunk),
+            bool(said["refusal"]) or finish == _BLOCKED,
+        )
+
+    def rest(self) -> Piece:
+        """Return what is left once no chunk is to come.
+
+        Of the classes in the table it is known how an answer ends; of another, any end is one.
+        """
+        return Piece(self._stops.rest(), last=self._anything and self._dialect is None)
+
+    def _counts(self, chunk: Any) -> tuple[int | None, int | None] | None:
+        """Return the counts until now: what each chunk says is to be added up."""
+        usage = chunk.usage_metadata
+        if not usage:
+            return None
+        self._input += usage.get("input_tokens") or 0
+        self._output += usage.get("output_tokens") or 0
+        return self._input or None, self._output
+
+
+_BLOCKED = "prompt_blocked"
+
+
+def _words(chunk: Any) -> dict[str, str]:
+    """Sort the text of a chunk into text, thought and refusal."""
+    said = {"text": "", "thought": "", "refusal": ""}
+    said["thought"] = chunk.additional_kwargs.get("reasoning_content") or ""
+    blocks = [chunk.content] if isinstance(chunk.content, str) else chunk.content
+    for block in blocks:
+        if isinstance(block, str):
+            said["text"] += block
+        elif block.get("type") == "text":
+            said["text"] += block.get("text") or ""
+        elif block.get("type") == "refusal":
+            said["refusal"] += block.get("refusal") or ""
+        elif block.get("type") in _THOUGHTS:
+            said["thought"] += _thought(block)
+    return said
+
+
+_THOUGHTS = ("thinking", "reasoning", "reasoning_content")
+
+
+def _thought(block: Mapping[str, Any]) -> str:
+    """Return what a block of reasoning says: as text, or in parts (``summary``, ``thinking``)."""
+    found = next((block[name] for name in (*_THOUGHTS, "summary", "text") if block.get(name)), "")
+    if isinstance(found, Mapping):
+        return str(found.get("text") or "")
+    if isinstance(found, str):
+        return found
+    return "".join(str(part.get("text") or "") for part in found if isinstance(part, Mapping))
+
+
+_ENDS = ("finish_reason", "stop_reason", "done_reason", "status")
+
+
+def _end(chunk: Any) -> tuple[str, bool]:
+    """Return the word for why an answer ended, "" for none, and whether it has."""
+    facts = {**chunk.additional_kwargs, **chunk.response_metadata}
+    if (facts.get("prompt_feedback") or {}).get("block_reason"):
+        return _BLOCKED, True  # Google's way to refuse to read a prompt
+    details = facts.get("incomplete_details") or {}
+    words = [details.get("reason"), *(facts.get(name) for name in _ENDS)]
+    word = next((str(one) for one in words if one), "")
+    return word, facts.get("done") is True or any(name in facts for name in _ENDS)
+
+
+def _calls_a_tool(chunk: Any) -> bool:
+    return bool(
+        getattr(chunk, "tool_call_chunks", None)
+        or getattr(chunk, "tool_calls", None)
+        or chunk.additional_kwargs.get("tool_calls")
+        or chunk.additional_kwargs.get("function_call")
+    )
+
+
+# --- what an object says of itself ------------------------------------------------------
+
+_MODEL = ("model_name", "model", "model_id", "repo_id", "deployment_name", "azure_deployment")
+_URL = ("openai_api_base", "azure_endpoint", "anthropic_api_url", "endpoint", "base_url")
+
+
+def _model_of(model: Any) -> str:
+    return _first_text(model, _MODEL)
+
+
+def _url_of(model: Any) -> str | None:
+    return _first_text(model, _URL) or None
+
+
+def _first_text(model: Any, names: Sequence[str]) -> str:
+    found = (getattr(model, name, None) for name in names)
+    return next((one for one in found if isinstance(one, str) and one), "")
+
+
+def _endpoint(model: Any, url: str | None) -> str | None:
+    """Return the server's url without password; Ollama's client fills in what OLLAMA_HOST lacks."""
+    client = getattr(getattr(model, "_async_client", None), "_client", None)
+    if dialect_of(model) is BY_PROVIDER["ollama"] and client is not None:
+        url = str(client.base_url)
+    return label(url) if url else None
+
+
+def _server(name: str, dialect: Dialect | None) -> Server:
+    if dialect is None:
+        return Server(name, "the key that the object was made with")
+    key = KEYS.get(dialect.provider, f"{dialect.provider.upper()}_API_KEY")
+    held = dialect.provider in KEYS or key in os.environ
+    absent = "Start it (ollama serve), or set OLLAMA_HOST." if dialect.provider == "ollama" else ""
+    return Server(name, key, held, absent or "Check the network, and what names the server.")
+
+
+def _open_to_calls(model: Any, dialect: Dialect | None) -> Any:
+    """Return an object whose own temperature does not stand in the way of a call's."""
+    if dialect is BY_PROVIDER["cohere"] and model.temperature is not None:
+        return model.model_copy(update={"temperature": None})  # it would be given twice
+    return model
+
+
+def _identity(model: Any, said: str, endpoint: str | None) -> str:
+    from workbench.langchain import plain_settings
+
+    kind = type(model)
+    settings_ = plain_settings(model)
+    return f"{kind.__module__}.{kind.__qualname__}, {said}, {endpoint}, {settings_}"
+
+
+def _is_asynchronous(model: Any) -> bool:
+    """Say whether a call can be a task; else it must block a thread."""
+    if _defines(model, "_astream"):
+        return True
+    return _defines(model, "_agenerate") and not _defines(model, "_stream")
+
+
+def _defines(model: Any, method: str) -> bool:
+    """Say whether a class has its own method, instead of LangChain's way around a missing one."""
+    owner = next(kind for kind in type(model).__mro__ if method in vars(kind))
+    return owner.__name__ not in ("BaseChatModel", "SimpleChatModel")
