@@ -285,6 +285,13 @@ class Responses(Wire):
             {"type": "response.output_text.delta", **part, "delta": word, "logprobs": []}
             for word in said.words
         ]
+        if said.reply.tool:
+            call = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "arguments": "{}"}
+            call["name"] = said.reply.tool
+            for step in ("added", "done"):
+                steps.append(
+                    {"type": f"response.output_item.{step}", "output_index": 1, "item": call}
+                )
         end = "incomplete" if said.end in ("length", "refused") else "completed"
         steps.append({"type": f"response.{end}", "response": self._response(said, body, end)})
         for number, step in enumerate(steps):
@@ -345,6 +352,8 @@ class Anthropic(Wire):
     }
     # Since Opus 4.1, as its users were told: "cannot both be specified for this model".
     _EITHER = re.compile(r"claude-(opus-4-[1-9]|sonnet-4-[5-9]|haiku-4-[5-9]|\w+-5)")
+    # langchain-anthropic knows these two, and refuses such requests itself.
+    _NEITHER = re.compile(r"claude-(fable-5|sonnet-5-5)")
 
     def refusal(self, body: Body) -> str | None:
         if "seed" in body:
@@ -357,6 +366,9 @@ class Anthropic(Wire):
             return "stop_sequences: each stop sequence must contain non-whitespace"
         if {"temperature", "top_p"} <= set(body) and self._EITHER.match(body["model"]):
             return "`temperature` and `top_p` cannot both be specified for this model."
+        changed = any(body.get(name, 1) != 1 for name in ("temperature", "top_p"))
+        if changed and self._NEITHER.match(body["model"]):
+            return "`temperature` and `top_p` are not supported for this model."
         return super().refusal(body) or self._refused_text(body)
 
     def _refused_text(self, body: Body) -> str | None:
@@ -415,7 +427,7 @@ class Anthropic(Wire):
         yield {
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": said.stop},
-            "usage": {"output_tokens": said.written},
+            "usage": {"input_tokens": said.read, "output_tokens": said.written},
         }
         yield {"type": "message_stop"}
 

@@ -6,17 +6,17 @@ through the workbench's own backends and the official client libraries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from conversations import CONVERSATIONS, Conversation
+from conversations import CONVERSATIONS, PARAMS, Conversation, turns
 from fake_providers import FakeProvider, Received, Reply, Said, echo, fake_provider, says
 
 from workbench.backends import load_backend, unload
-from workbench.errors import WorkbenchError
+from workbench.errors import BackendError, WorkbenchError
 from workbench.types import SAMPLING, Backend, Completion, Message, Prompt, SamplingParams, Token
 
 KEY = "sk-conformance-0123456789abcdef"
@@ -38,33 +38,82 @@ class Provider:
 
 PROVIDERS: dict[str, Provider] = {
     "openai": Provider("gpt-4o-mini", "OPENAI_BASE_URL", "OPENAI_API_KEY", "/v1"),
-    "anthropic": Provider("claude-opus-5", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
-    "cohere": Provider("command-a-03-2025", "CO_API_URL", "COHERE_API_KEY"),
-    "ollama": Provider("echo", "OLLAMA_HOST", "OLLAMA_API_KEY"),
-    "google": Provider("gemini-2.5-flash", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY"),
-    "mistral": Provider("mistral-small", "MISTRAL_BASE_URL", "MISTRAL_API_KEY", "/v1"),
+    "anthropic": Provider(
+        "claude-opus-5",
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_API_KEY",
+        refused={
+            "a system message alone": "at least one message is required",
+            "blank turns": "text content blocks must contain non-whitespace text",
+            "stop never found": "each stop sequence must contain non-whitespace",
+        },
+    ),
+    "cohere": Provider(
+        "command-a-03-2025",
+        "CO_API_URL",
+        "COHERE_API_KEY",
+        refused={
+            "an answer begun": "the last message must be of the user or a tool",
+            "a system message alone": "the last message must be of the user or a tool",
+        },
+    ),
+    "ollama": Provider(
+        "echo",
+        "OLLAMA_HOST",
+        "OLLAMA_API_KEY",
+        refused={"control": "its official client takes U+0085 for a line's end, and breaks off"},
+    ),
+    "google": Provider(
+        "gemini-2.5-flash",
+        "GOOGLE_GEMINI_BASE_URL",
+        "GOOGLE_API_KEY",
+        refused={"a system message alone": "contents are required"},
+    ),
+    "mistral": Provider(
+        "mistral-small",
+        "MISTRAL_BASE_URL",
+        "MISTRAL_API_KEY",
+        "/v1",
+        refused={
+            "an answer begun": "expected last role user or tool",
+            "a system message alone": "expected last role user or tool",
+        },
+    ),
     "openai-compatible": Provider("echo", "", "OPENAI_COMPATIBLE_API_KEY", "/v1"),
 }
 
 
-@pytest.fixture(params=PROVIDERS)
-def hosted(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[str, FakeProvider, Backend]]:
+# What holds where nothing is said, and so need not be said.
+NEUTRAL = (("top_p", 1.0), ("stop", []))
+
+
+Hosted = tuple[str, FakeProvider, Backend]
+
+
+@contextmanager
+def hosting(
+    provider: str, monkeypatch: pytest.MonkeyPatch, model: str | None = None
+) -> Iterator[Hosted]:
     """Yield a provider's name, its server, and our backend that asks it."""
-    provider = PROVIDERS[request.param]
-    with fake_provider(request.param) as server:
-        url = f"{server.url}{provider.path}"
-        monkeypatch.setenv(provider.key, KEY)
-        name = f"{request.param}/{provider.model}"
-        if provider.server:
-            monkeypatch.setenv(provider.server, url)
+    how = PROVIDERS[provider]
+    with fake_provider(provider) as server:
+        url = f"{server.url}{how.path}"
+        monkeypatch.setenv(how.key, KEY)
+        name = f"{provider}/{model or how.model}"
+        if how.server:
+            monkeypatch.setenv(how.server, url)
         else:
             name += f"@{url}"
         try:
-            yield request.param, server, load_backend(name)
+            yield provider, server, load_backend(name)
         finally:
             unload(name)
+
+
+@pytest.fixture(params=PROVIDERS)
+def hosted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosted]:
+    with hosting(request.param, monkeypatch) as made:
+        yield made
 
 
 def ask(
@@ -207,16 +256,34 @@ def test_the_official_client_understands_the_fake_server(provider, client, stop,
 
 
 def test_what_the_server_received_is_what_the_panel_shows(hosted):
-    provider, server, _ = hosted
+    assert differences(hosted) == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "without"),
+    [
+        ("openai", "gpt-5", {"stop": ()}),  # and takes no other temperature than 1
+        ("openai", "gpt-5-pro", {"stop": ()}),  # is asked through the Responses API
+        ("anthropic", "claude-sonnet-5-5", {}),  # takes no temperature
+        ("anthropic", "claude-haiku-4-5", {"top_p": 1.0}),  # takes it or a temperature, not both
+    ],
+)
+def test_so_it_is_for_models_that_take_fewer_parameters(monkeypatch, provider, model, without):
+    with hosting(provider, monkeypatch, model) as hosted:
+        assert differences(hosted, without) == []
+
+
+def differences(hosted: Hosted, without: Mapping[str, Any] | None = None) -> list[str]:
+    """Return what is wrong with the conversations, asked ``without`` some parameters."""
+    _, server, _ = hosted
     found: list[str] = []
     for conversation in CONVERSATIONS:
         server.script = script(conversation)
         for sample in range(conversation.samples):
             where = f"{conversation.name} #{sample}"
-            params = conversation.params.nth(sample)
+            params = replace(conversation.params.nth(sample), **(without or {}))
             found += [f"{where}: {one}" for one in outcome(hosted, conversation, params)]
-
-    assert not found, f"{provider}:\n" + "\n".join(found)
+    return found
 
 
 def script(conversation: Conversation) -> Callable[[Received], Reply]:
@@ -225,9 +292,7 @@ def script(conversation: Conversation) -> Callable[[Received], Reply]:
     return echo if conversation.answer is None else says(conversation.answer)
 
 
-def outcome(
-    hosted: tuple[str, FakeProvider, Backend], conversation: Conversation, params: SamplingParams
-) -> Iterator[str]:
+def outcome(hosted: Hosted, conversation: Conversation, params: SamplingParams) -> Iterator[str]:
     """Yield what is wrong with one conversation."""
     provider, server, backend = hosted
     server.received.clear()
@@ -266,8 +331,13 @@ def of_the_panel(
     shown = tuple((one.role, one.content) for one in sent.messages)
     if shown != received.messages:
         yield f"the panel shows {shown!r:.300}, and {received.messages!r:.300} was received"
-    in_force = {name: plain(value) for name, value in sent.parameters.items() if plain(value)}
-    on_the_wire = {name: value for name, value in received.parameters.items() if value}
+    on_the_wire = received.parameters
+    in_force = {name: plain(value) for name, value in sent.parameters.items()}
+    in_force = {
+        name: value
+        for name, value in in_force.items()
+        if name in on_the_wire or (name, value) not in NEUTRAL
+    }
     if in_force != on_the_wire:
         yield f"the panel shows {in_force}, and {on_the_wire} was received"
     for name in SAMPLING:
@@ -285,7 +355,7 @@ def of_the_parameter(
     there, ignored = received.parameters.get(name), name in completion.ignored
     if ignored and there is not None and there == asked:
         yield f"{name} is called ignored and was sent: {there}"
-    neutral = asked in (None, []) or (name, asked) == ("top_p", 1.0)
+    neutral = (name, asked) in NEUTRAL or asked is None
     noted = any(name in note for note in completion.sent.notes)  # type: ignore[union-attr]
     if not (neutral or ignored or noted or there == asked):
         yield f"{name}={asked} was asked, {there} was sent, and nothing is said of it"
@@ -310,3 +380,29 @@ def of_the_answer(said: Said, tokens: list[Token], completion: Completion) -> It
 def plain(value: Any) -> Any:
     """Return a parameter as JSON carries it."""
     return list(value) if isinstance(value, tuple) else value
+
+
+THINKING = ("cohere", "anthropic", "google", "mistral", "openai-compatible")
+
+
+def test_what_a_model_thinks_is_no_part_of_its_answer(hosted):
+    provider, server, backend = hosted
+    server.script = says("The answer. ", reasoning="Let me think, ü.\n")
+    tokens, completion = ask(backend, turns("u: Why?"), PARAMS)
+
+    assert completion.text == "The answer. "
+    assert "".join(one.text for one in tokens if not one.reasoning) == "The answer. "
+    if provider in THINKING:
+        assert completion.reasoning == "Let me think, ü.\n"
+    assert "".join(one.text for one in tokens if one.reasoning) == completion.reasoning
+
+
+def test_what_a_provider_blocks_is_refused_and_no_answer(hosted):
+    provider, server, backend = hosted
+    server.script = says("I would", refused=True)
+    if provider == "cohere":  # which says that it failed
+        with pytest.raises(BackendError):
+            ask(backend, turns("u: Why?"), PARAMS)
+    elif provider != "ollama":  # which has no word for it
+        _, completion = ask(backend, turns("u: Why?"), PARAMS)
+        assert completion.finish_reason == "refused" and not completion.is_complete
