@@ -332,9 +332,13 @@ def identity(embeddings: Embeddings) -> str | None:
     return f"{kind.__module__}.{kind.__qualname__}, {public(model)}, {plain_settings(embeddings)}"
 
 
-def plain_settings(one: Any) -> str:
+def plain_settings(one: Any, without: Sequence[str] = ()) -> str:
     """Return the settings of an object that are plain values and decide what it gives, as JSON."""
-    found = {name: value for name, value in vars(one).items() if _is_plain(name, value)}
+    found = {
+        name: value
+        for name, value in vars(one).items()
+        if name not in without and _is_plain(name, value)
+    }
     return public(json.dumps(found, sort_keys=True, default=str))
 
 

@@ -56,7 +56,9 @@ def hosted(model: str, name: str) -> ChatModel:
             f"{name} cannot be asked: {excerpt(f'{type(error).__name__}: {error}')}",
             "Check the model's name, the key and the url.",
         ) from None
-    return ChatModel(made, name, url)
+    backend = ChatModel(made, name, url)
+    backend.identity = f"{dialect.provider}, {model}, {backend.endpoint}"
+    return backend
 
 
 def from_chat_model(model: Any, name: str | None = None) -> ChatModel:
@@ -78,7 +80,10 @@ def from_chat_model(model: Any, name: str | None = None) -> ChatModel:
             remember(reveal())
     dialect, said = dialect_of(model), _model_of(model)
     who = dialect.provider if dialect else type(model).__name__
-    return ChatModel(model, name or (f"{who}/{said}" if said else who), _url_of(model))
+    backend = ChatModel(model, name or (f"{who}/{said}" if said else who), _url_of(model))
+    if said:
+        backend.identity = _identity(model, said, backend.endpoint)
+    return backend
 
 
 def is_chat_model(one: object) -> bool:
@@ -95,7 +100,8 @@ def is_chat_model(one: object) -> bool:
 class ChatModel:
     """A chat model of LangChain's. Calls from several threads run at once, on one client.
 
-    ``identity`` is there only where the object says which model it is.
+    ``endpoint`` is the server's url, None where it is not known. ``identity`` is there only where
+    the object says which model it is.
     """
 
     identity: str
@@ -105,12 +111,10 @@ class ChatModel:
         self._dialect = dialect = dialect_of(model)
         self._model = _open_to_calls(model, dialect)
         self._manner = manner_of(self._model, dialect)
-        self._endpoint = _endpoint(self._model, url or (dialect.home if dialect else None))
+        self.endpoint = _endpoint(self._model, url or (dialect.home if dialect else None))
         self._server = _server(name, dialect)
         self._silence = settings().token_timeout
         self._requests = Requests(name)
-        if said := _model_of(model):
-            self.identity = _identity(model, said, self._endpoint)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -140,7 +144,7 @@ class ChatModel:
             prompt.messages,
             parameters_of(call.params, call.ignored),
             model=_model_of(self._model),
-            endpoint=self._endpoint,
+            endpoint=self.endpoint,
             notes=call.notes,
         )
         transcript = Transcript(self.name, sent)
@@ -337,7 +341,7 @@ def _identity(model: Any, said: str, endpoint: str | None) -> str:
     from workbench.langchain import plain_settings
 
     kind = type(model)
-    settings_ = plain_settings(model)
+    settings_ = plain_settings(model, without=(*_URL, "metadata", "tags", "verbose"))
     return f"{kind.__module__}.{kind.__qualname__}, {said}, {endpoint}, {settings_}"
 
 

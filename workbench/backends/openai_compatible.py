@@ -1,19 +1,22 @@
 """Any server that speaks OpenAI's chat protocol: llama-server, vLLM, LM Studio, Ollama, ...
 
 Wire format: https://platform.openai.com/docs/api-reference/chat-streaming. What such servers add
-to it is read too: thoughts in ``reasoning_content`` or ``reasoning``, and errors within a stream.
+to it is read too: errors within a stream, and thoughts, be they in ``reasoning_content``, in
+``reasoning``, or between ``<think>`` and ``</think>`` before the answer.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 
 from workbench.backends.event_loop import Requests
 from workbench.backends.http_errors import Reply, Server, excerpt, explained, refusal
+from workbench.backends.reasoning import ThinkSplitter
 from workbench.backends.remote import Piece, label, parameters_of, tell
 from workbench.backends.streaming import Channel, Transcript
 from workbench.errors import BackendError, WorkbenchError
@@ -96,6 +99,7 @@ class OpenAICompatible:
         self, response: httpx2.Response, max_tokens: int, channel: Channel[Piece]
     ) -> None:
         room = _LONGEST_TOKEN * max_tokens
+        thinking = ThinkSplitter()
         async for piece in self._pieces(response):
             room -= len(piece.text) + len(piece.thought)
             if room < 0:
@@ -103,7 +107,8 @@ class OpenAICompatible:
                     f"{self._url} does not stop at {max_tokens:,} tokens.",
                     "Choose a server that heeds max_tokens.",
                 )
-            channel.send(piece)
+            channel.send(_parted(piece, thinking.feed(piece.text)))
+        channel.send(_parted(Piece(), thinking.rest()))
 
     async def _pieces(self, response: httpx2.Response) -> AsyncIterator[Piece]:
         """Read a server-sent event stream up to its [DONE] or its end."""
@@ -167,6 +172,13 @@ def _read(chunk: Any) -> Piece | None:
         called,
         refused,
     )
+
+
+def _parted(piece: Piece, parts: Sequence[tuple[str, bool]]) -> Piece:
+    """Return a piece with its text parted into thoughts, which come first, and answer."""
+    thought = "".join(text for text, is_thought in parts if is_thought)
+    answer = "".join(text for text, is_thought in parts if not is_thought)
+    return replace(piece, text=answer, thought=piece.thought + thought)
 
 
 def _request(model: str, messages: Sequence[Message], params: SamplingParams) -> dict[str, Any]:

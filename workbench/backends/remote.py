@@ -95,8 +95,8 @@ def tell(
         transcript.sent = replace(transcript.sent, model=whole.model)
     if channel.stopped_early:
         finish: FinishReason = "cancelled"
-    elif (error := _failure(server, whole, _partial(transcript, whole, ignored))) is not None:
-        raise error
+    elif failure := _failure(server, whole, _partial(transcript, whole, ignored)):
+        raise failure
     else:
         finish = "refused" if whole.refused else _FINISH.get(whole.finish.lower(), "unknown")
     yield transcript.completion(finish, *(whole.counts or (None, None)), ignored)
