@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from workbench.lab.tuning import TuningReport
     from workbench.retrieval import Index
     from workbench.store import RunRow
-    from workbench.types import Backend, Question, Retriever, Solver, TaskName
+    from workbench.types import Question, Retriever, Solver, TaskName
 
 log = logging.getLogger(__name__)
 
@@ -314,7 +314,7 @@ def ask(
     text: str = "",
     *,
     task: TaskName = "generate",
-    backends: Sequence[str | Backend] = (DEFAULT_BACKEND,),
+    backends: Sequence[Any] = (DEFAULT_BACKEND,),
     solvers: Sequence[Solver] = (),
     files: Sequence[str | Path | SourceFile] = (),
     language: str | None = None,
@@ -323,6 +323,9 @@ def ask(
     corpus: str | None = None,
     retriever: Retriever | None = None,
     k: int = DEFAULT_K,
+    cache: bool = True,
+    budget: float | None = None,
+    fallback: str | None = None,
     show: Callable[[Generator[Comparison]], Comparison] | None = None,
     **params: Any,
 ) -> Comparison:
@@ -330,6 +333,9 @@ def ask(
 
     ``corpus`` names an indexed corpus to search with the default retriever; ``retriever`` is any
     object with ``search(query, k)``, such as an Index. ``solvers`` stand beside the backends.
+    A backend is a name, a Backend of your own, or a chat model of LangChain. ``cache`` False asks
+    anew what was answered before; ``budget`` is the most that hosted backends may cost together,
+    in USD; ``fallback`` names a backend that answers, marked, where another one fails.
     ``show`` runs the stream and returns its last comparison: ``watch``, a progress bar, where
     nothing is said; ``workbench.notebook.live`` shows the columns while they fill. ``params`` are
     sampling parameters. A backend that fails fills its own column with the cause.
@@ -350,10 +356,13 @@ def ask(
         corpus=corpus,
         k=k,
         params=tuple(params.items()),
+        cache=cache,
+        budget=budget,
+        fallback=fallback,
     )
     spec.check()
-    searched = retriever or spec.corpus_retriever()
-    made = [solver(one, retriever=searched, k=k, **params) for one in backends]
+    searched, calls = retriever or spec.corpus_retriever(), spec.calls()
+    made = [solver(one, retriever=searched, k=k, calls=calls, **params) for one in backends]
     together = with_unique_names([*made, *solvers])
     return (show or watch)(stream_solvers(spec.question(), together, asdict(spec)))
 

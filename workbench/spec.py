@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.agents import Direct
-from workbench.backends import check_backend, load_backend
+from workbench.backends import check_backend, lease_backend, split_name
+from workbench.backends.langchain import from_chat_model, is_chat_model
+from workbench.backends.ready import Calls, ready, ready_backend
+from workbench.backends.wrapping import name_of
 from workbench.corpus import DEFAULT_CHUNKER, Excluding, make_chunker, open_corpus
 from workbench.errors import BadInput, UnknownName
 from workbench.languages import language, language_of_path
@@ -38,7 +42,6 @@ if TYPE_CHECKING:
 
     from workbench.corpus import Corpus
     from workbench.types import (
-        Backend,
         Chunker,
         Event,
         Hit,
@@ -174,45 +177,58 @@ class RunSpec:
         )
 
     def solvers(self) -> list[Solver]:
-        """Return one solver a pane. Panes that search share one search."""
+        """Return one solver a pane. Panes that search share one search, and all one budget."""
         retriever = self.corpus_retriever()
+        calls = self.calls()
         made: list[Solver] = []
         for pane in self.panes:
             searched = retriever if pane.retrieve else None
             name = pane.backend
             if self.corpus is not None and not pane.retrieve:
                 name += " without corpus"
-            made.append(
-                solver(pane.backend, retriever=searched, k=self.k, name=name, **dict(self.params))
-            )
+            options: dict[str, Any] = {
+                "retriever": searched,
+                "k": self.k,
+                "name": name,
+                "calls": calls,
+            }
+            made.append(solver(pane.backend, **options, **dict(self.params)))
         return with_unique_names(made)
+
+    def calls(self) -> Calls:
+        """Return how backends are called: one budget for all that is asked through it."""
+        return Calls.within(self.budget, cache=self.cache, fallback=self.fallback)
 
 
 def solver(
-    backend: str | Backend,
+    backend: Any,
     *,
     retriever: Retriever | None = None,
     k: int = DEFAULT_K,
     name: str | None = None,
+    calls: Calls | None = None,
     **params: Any,
 ) -> Solver:
     """Return a solver that asks ``backend`` directly, with the retriever's ``k`` best hits.
 
-    A backend given by name is loaded when the solver first works, so that a slow or broken one
-    holds up its own column alone. ``params`` are those of SamplingParams; what is not given comes
-    from the task.
+    ``backend`` is a name, a Backend of your own, or a chat model of LangChain. One given by name
+    is loaded when the solver first works, so that a slow or broken one holds up its own column
+    alone. ``calls`` are shared by solvers with one budget. ``params`` are those of
+    SamplingParams; what is not given comes from the task.
 
     Raises:
         BadInput: the backend's or a parameter's name is unknown.
     """
     RunSpec(params=tuple(params.items())).sampling(SamplingParams())
+    calls = calls or Calls.within()
     if isinstance(backend, str):
         check_backend(backend)
-        return NamedSolver(backend, name or backend, retriever, k, params)
+        return NamedSolver(backend, name or backend, retriever, k, params, calls)
+    adopted = from_chat_model(backend) if is_chat_model(backend) else backend
     return Direct(
-        backend,
+        ready(adopted, calls),
         load_task,
-        name=name or str(getattr(backend, "name", type(backend).__name__)),
+        name=name or name_of(adopted),
         retriever=retriever,
         k=k,
         overrides=params,
@@ -228,19 +244,41 @@ class NamedSolver:
     retriever: Retriever | None
     k: int
     params: Mapping[str, Any]
+    calls: Calls
+    number: int = 0
 
     def stream(self, question: Question) -> Iterator[Event]:
-        """Load the backend, then answer."""
+        """Load the backend, then answer; the backend stays in memory until the answer is there."""
         yield Loading(self.backend)
-        direct = Direct(
-            load_backend(self.backend),
-            load_task,
-            name=self.name,
-            retriever=self.retriever,
-            k=self.k,
-            overrides=self.params,
+        with ready_backend(self.backend, self.calls) as backend:
+            direct = Direct(
+                backend,
+                load_task,
+                name=self.name,
+                retriever=self.retriever,
+                k=self.k,
+                overrides=self.params,
+                sample=self.number,
+            )
+            yield from direct.stream(question)
+
+    def with_sample(self, number: int) -> NamedSolver:
+        """Return the solver that draws the sample of that number."""
+        return replace(self, number=number)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep the backend in memory for the block."""
+        with lease_backend(self.backend):
+            yield
+
+    @property
+    def workers(self) -> int:
+        """How many questions it is worth to ask at once."""
+        here = settings()
+        return {"llama-cpp": here.slots, "retrieval": 1, "replay": 1}.get(
+            split_name(self.backend)[0], here.concurrency
         )
-        yield from direct.stream(question)
 
 
 class CorpusRetriever:
@@ -324,8 +362,15 @@ def with_unique_names(solvers: Sequence[Solver]) -> list[Solver]:
     unique: list[Solver] = []
     for one in solvers:
         count = seen[one.name] = seen.get(one.name, 0) + 1
-        unique.append(one if count == 1 else _Renamed(f"{one.name} #{count}", one))
+        unique.append(one if count == 1 else _renamed(one, f"{one.name} #{count}"))
     return unique
+
+
+def _renamed(solver: Solver, name: str) -> Solver:
+    """Return a solver under another name; ours stay what they are, and keep what else they do."""
+    if isinstance(solver, NamedSolver | Direct):
+        return replace(solver, name=name)
+    return _Renamed(name, solver)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class Direct:
             if given not in SAMPLING:
                 raise UnknownName("sampling parameter", given, SAMPLING)
 
+    def with_sample(self, number: int) -> Direct:
+        """Return the solver that draws the sample of that number."""
+        return dataclasses.replace(self, sample=number)
+
     def stream(self, question: Question) -> Iterator[Event]:
         """Yield Retrieved (with a retriever only), Prompted, Tokens, then Answered.
 

@@ -52,7 +52,7 @@ class Fallback(Wrapper):
                 others' causes.
         """
         try:
-            yield from _parts(self.inner.stream(prompt, params))
+            yield from _parts(_made(lambda: self.inner, prompt, params))
         except _Unanswered as unanswered:
             first = unanswered.error
         else:
