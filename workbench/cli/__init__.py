@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.cache import cache_app
+from workbench.cli.cost import cost_app, throughput
 from workbench.cli.options import Json, given, print_json
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
 from workbench.keys import ScrubbedFormatter, public
@@ -31,6 +33,9 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="What can answer here, and what it needs.", no_args_is_help=False)
 app.add_typer(models_app, name="models")
+app.add_typer(cost_app, name="cost")
+app.add_typer(cache_app, name="cache")
+app.command()(throughput)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
