@@ -168,4 +168,5 @@ def worked_example(throughput: str | None = None) -> list[tuple[str, BreakEven]]
             title = f"measured here: {throughput}, {utilisation:.0%} used"
             case = replace(CLASSIC, throughput=throughput, utilisation=utilisation)
             found.append((title, case))
-    return [(title, case.break_even()) for title, case in found]
+    solved = [(title, case.break_even()) for title, case in found]
+    return [(title, replace(one, sources=(SOURCE, *one.sources))) for title, one in solved]

@@ -213,7 +213,7 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
             )
         )
     figure.add_vline(x=base, line={"color": INK, "width": 1})
-    title = "pay from" if chosen == "first" else "pay for good from"
+    title = "pays from" if chosen == "first" else "pays for good from"
     figure.update_layout(
         layout(
             "What moves the crossover", note="each assumption by itself, the others as they are"
@@ -224,7 +224,8 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
     )
     never = None in (*ends, now)
     figure.update_xaxes(
-        title=f"requests an hour from which own GPUs {title}",
+        title=f"{title}, requests an hour",
+        nticks=6,
         range=[_left(finite, edge), edge],
         zeroline=False,
     )
@@ -295,7 +296,7 @@ def cost_bars(solvers: Sequence[SolverCost], of: CostOf = "answer") -> go.Figure
     note = f"unknown: {', '.join(missing)}" if missing else "bars: 95 % intervals"
     figure.update_layout(layout(f"USD {what}", note=note), bargap=0.4)
     figure.update_layout(height=180 + 44 * len(known))
-    figure.update_xaxes(title=f"USD {what}", rangemode="tozero", exponentformat="none")
+    figure.update_xaxes(title=f"USD {what}", rangemode="tozero", exponentformat="none", nticks=5)
     figure.update_yaxes(ticklabelstandoff=6)
     return figure
 

@@ -157,7 +157,8 @@ class SolverCost:
 
     ``errors`` are results without an answer, ``partial`` those of them of which a part had come.
     ``calls`` are all calls that are known of, those of partial answers included; a call that
-    failed before its first token left no trace of tokens or cost. ``usd`` was paid in this run,
+    failed before its first token left no trace of tokens or cost. Tokens are those of the calls
+    that were counted, ``uncounted`` the number of the others. ``usd`` was paid in this run,
     ``cached_usd`` when the answers taken from the cache were made. ``known_usd`` is that part of
     ``usd`` whose price is known, ``unpriced`` the calls without a price, ``priced_today`` those
     whose price was looked up now, as none was written down then. ``machine_usd`` is what the
@@ -176,6 +177,7 @@ class SolverCost:
     cached: int
     input_tokens: int | None
     output_tokens: int | None
+    uncounted: int
     seconds: float
     local: bool
     usd: float | None

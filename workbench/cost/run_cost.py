@@ -194,6 +194,10 @@ class _Call:
     completion: Completion = field(repr=False)
 
     @property
+    def counted(self) -> bool:
+        return None not in (self.completion.input_tokens, self.completion.output_tokens)
+
+    @property
     def total(self) -> float | None:
         return None if self.usd is None else self.usd + self.machine
 
@@ -221,6 +225,7 @@ def _solver_cost(
         cached=len(cached),
         input_tokens=_count(call.completion.input_tokens for call in calls),
         output_tokens=_count(call.completion.output_tokens for call in calls),
+        uncounted=sum(not call.counted for call in calls),
         seconds=math.fsum(call.completion.seconds for call in paid),
         local=local,
         usd=_sum(call.usd for call in paid),
@@ -329,8 +334,9 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def _count(values: Iterable[int | None]) -> int | None:
-    total = _sum(values)
-    return None if total is None else int(total)
+    """Return the sum of what is known, None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _notes(costs: Sequence[SolverCost], hourly_usd: float | None) -> tuple[str, ...]:
@@ -339,7 +345,8 @@ def _notes(costs: Sequence[SolverCost], hourly_usd: float | None) -> tuple[str, 
         notes.append("* At today's price: none was written down when the answer was made.")
     if any(one.unpriced for one in costs):
         notes.append(
-            "A price that is unknown can be given in your price file: workbench cost prices"
+            "Unknown: the price of the model, or the tokens of a call that broke off. Prices of"
+            " your own go into the price file; see: workbench cost prices"
         )
     if any(one.cached for one in costs):
         notes.append("Cached: what answers from the cache had cost when they were made.")

@@ -99,7 +99,8 @@ class Throughput:
         return (
             f"{self.prompts['count']} prompts of {min(characters):,} to {max(characters):,}"
             f" characters, at most {self.prompts['max_tokens']:,} tokens an answer, {repeats}"
-            " repeats (in brackets: the slowest and the fastest), after a warm-up."
+            " repeats after a warm-up. Tokens out and in a second, latency of a request, seconds to"
+            " its first token."
             f" {self.measured[:10]}, {self.machine['processor']}."
         )
 

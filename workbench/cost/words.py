@@ -120,15 +120,15 @@ _VERDICTS = {"never": _never, "always": _always, "from": _from, "staircase": _st
 
 def _uncertainty(one: Reckoning) -> str:
     parts = []
-    staircase = one.verdict == "staircase"
-    interval = one.for_good_interval if staircase else one.first_interval
+    lasting = one.verdict == "staircase"
+    interval = one.for_good_interval if lasting else one.first_interval
     if interval is not None and interval.low != interval.high:
-        which = "for good " if staircase else ""
-        parts.append(
-            f"The load from which they pay {which}lies between {span(interval)}.".replace(
-                " to ", " and "
-            )
-        )
+        good = " for good" if lasting else ""
+        if interval.high is None:
+            ends = f"from {number(interval.low)} on at best, and never{good} at worst"
+        else:
+            ends = f"from between {number(interval.low)} and {number(interval.high)} on"
+        parts.append(f"As far as the numbers are known, they pay{good} {ends}.")
     if one.never_share and one.verdict != "never":
         parts.append(f"In {one.never_share:.0%} of the resamples they never pay.")
     return " ".join(parts)
@@ -170,7 +170,7 @@ def break_even_html(one: Reckoning) -> str:
     """Return the sentence, what each assumption does to the crossover, and the sources."""
     sources = "".join(f"<p><small>{escape(source)}</small></p>" for source in one.sources)
     return (
-        f"{STYLE}<div class='wb-cost'><p class='wb-said'>{escape(sentence(one))}</p>"
+        f"{STYLE}<div class='wb-cost wb-lab'><p class='wb-said'>{escape(sentence(one))}</p>"
         f"{table(SENSITIVITY, sensitivities(one))}{sources}</div>"
     )
 
@@ -213,14 +213,20 @@ def cells(one: SolverCost) -> list[str]:
         f"{one.answers:,}",
         f"{one.errors:,}",
         f"{one.partial:,}",
-        UNKNOWN if one.input_tokens is None else f"{one.input_tokens:,}",
-        UNKNOWN if one.output_tokens is None else f"{one.output_tokens:,}",
+        _counted(one, one.input_tokens),
+        _counted(one, one.output_tokens),
         _paid(one),
         usd(one.cached_usd) if one.cached else "",
         "" if one.machine_usd is None else usd(one.machine_usd),
         mean(one.per_answer),
         solved(one),
     ]
+
+
+def _counted(one: SolverCost, tokens: int | None) -> str:
+    if tokens is None:
+        return UNKNOWN
+    return f"{tokens:,}" + (f" ({one.uncounted:,} uncounted)" if one.uncounted else "")
 
 
 def _paid(one: SolverCost) -> str:
@@ -253,21 +259,22 @@ def run_cost_html(solvers: Sequence[SolverCost], notes: Sequence[str]) -> str:
     """Return a row a solver, and what is to be known about the numbers."""
     rows = [cells(one) for one in solvers]
     said = "".join(f"<p><small>{escape(note)}</small></p>" for note in notes)
-    return f"{STYLE}<div class='wb-cost'>{table(COLUMNS, rows)}{said}</div>"
+    return f"{STYLE}<div class='wb-cost wb-lab'>{table(COLUMNS, rows)}{said}</div>"
 
 
 POINTS = (
     "at a time",
-    "answered",
+    "answers",
     "errors",
     "requests/s",
-    "tokens/s out",
-    "tokens/s in",
-    "latency p50",
-    "p95",
-    "first token p50",
+    "repeats",
+    "out/s",
+    "in/s",
+    "p50 s",
+    "p95 s",
+    "first s",
 )
-"""The columns of ``points``."""
+"""The columns of ``points``: rates a second, of requests and of tokens; times in seconds."""
 
 
 def points(measured: Sequence[Point]) -> list[list[str]]:
@@ -277,23 +284,29 @@ def points(measured: Sequence[Point]) -> list[list[str]]:
             f"{point.concurrency}",
             f"{point.requests:,}",
             f"{point.errors:,}",
-            _rate(point.requests_per_second, [one.requests_per_second for one in point.repeats]),
-            UNKNOWN if point.tokens_per_second is None else f"{point.tokens_per_second:,.1f}",
-            UNKNOWN
-            if point.input_tokens_per_second is None
-            else f"{point.input_tokens_per_second:,.1f}",
-            seconds(point.latency_p50),
-            seconds(point.latency_p95),
-            seconds(point.first_token_p50),
+            f"{point.requests_per_second:.2f}",
+            _ends([one.requests_per_second for one in point.repeats]),
+            *(
+                _digits(value, places)
+                for value, places in (
+                    (point.tokens_per_second, 1),
+                    (point.input_tokens_per_second, 1),
+                    (point.latency_p50, 2),
+                    (point.latency_p95, 2),
+                    (point.first_token_p50, 2),
+                )
+            ),
         ]
         for point in measured
     ]
 
 
-def _rate(rate: float, repeats: Sequence[float]) -> str:
-    if len(repeats) < 2:
-        return f"{rate:.2f}"
-    return f"{rate:.2f} ({min(repeats):.2f} to {max(repeats):.2f})"
+def _ends(repeats: Sequence[float]) -> str:
+    return f"{min(repeats):.2f} to {max(repeats):.2f}" if len(repeats) > 1 else ""
+
+
+def _digits(value: float | None, places: int) -> str:
+    return "?" if value is None else f"{value:,.{places}f}"
 
 
 def seconds(value: float | None) -> str:
@@ -304,6 +317,6 @@ def seconds(value: float | None) -> str:
 def throughput_html(measured: Sequence[Point], note: str) -> str:
     """Return a row a concurrency, and how it was measured."""
     return (
-        f"{STYLE}<div class='wb-cost'>{table(POINTS, points(measured))}"
+        f"{STYLE}<div class='wb-cost wb-lab'>{table(POINTS, points(measured))}"
         f"<p><small>{escape(note)}</small></p></div>"
     )
