@@ -9,7 +9,7 @@ import inspect
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ class Dialect:
     arguments of the class, given the seconds that a server may be silent; ``call_with`` those of
     each call. ``unsaid`` are values that hold where nothing is said, so that nothing is.
     ``counts_end``: the token counts come at the end of an answer, and only there.
+    ``system_first``: a system message has its place before the conversation, and no other.
     """
 
     provider: str
@@ -45,6 +46,7 @@ class Dialect:
     counts_end: bool = False
     logprobs: bool = False
     reasoning: bool = True
+    system_first: bool = False
 
 
 _SAME = {name: name for name in SAMPLING}
@@ -82,6 +84,7 @@ DIALECTS = (
         "https://api.anthropic.com",
         lambda silence: {"max_retries": 0, "timeout": silence},
         unsaid=_TOP_P_IS_1,
+        system_first=True,
     ),
     Dialect(
         "cohere",
@@ -105,6 +108,7 @@ DIALECTS = (
         # ask there wherever the environment names a project.
         lambda silence: {"max_retries": 1, "vertexai": False},
         logprobs=True,
+        system_first=True,
     ),
     Dialect(
         "mistral",
@@ -158,11 +162,12 @@ def dialect_of(model: object) -> Dialect | None:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, as it is made: arguments, fields to change, and what that means for the record.
+    """One call as it is made: messages, arguments, fields to change, and notes for the record.
 
     ``params`` are those in force, apart from the ``ignored`` ones.
     """
 
+    messages: tuple[Message, ...]
     arguments: dict[str, Any]
     fields: dict[str, Any]
     params: SamplingParams
@@ -184,30 +189,31 @@ class Manner:
     unsaid: Mapping[str, Any] = field(default_factory=dict)
     largest_p: float = 1.0
     developer: bool = False
+    system_first: bool = False
 
     @property
     def honoured(self) -> tuple[str, ...]:
         """The fields of SamplingParams that the model takes."""
         return tuple(name for name in SAMPLING if name in self.arguments or name in self.fields)
 
-    def call(self, params: SamplingParams, messages: Sequence[Message]) -> Call:
-        """Say one call's parameters as the model wants them said."""
+    def call(self, messages: tuple[Message, ...], params: SamplingParams) -> Call:
+        """Say one call's messages and parameters as the model wants them said."""
         notes = []
         if "top_p" in self.honoured and params.top_p > self.largest_p:
             params = replace(params, top_p=self.largest_p)
             notes.append(f"The provider takes no top_p above {self.largest_p:g}.")
-        if self.developer and any(one.role == "system" for one in messages):
+        system = tuple(one for one in messages if one.role == "system")
+        if self.system_first and messages[: len(system)] != system:
+            messages = system + tuple(one for one in messages if one.role != "system")
+            notes.append("The system message was moved to the beginning, its only place there.")
+        if self.developer and system:
             notes.append("The system message was sent in the role 'developer'.")
-        said = {
-            name: value for name in SAMPLING if self._is_said(name, value := getattr(params, name))
-        }
-        values = {name: list(one) if name == "stop" else one for name, one in said.items()}
+        given = {name: getattr(params, name) for name in SAMPLING}
+        said = {name: value for name, value in given.items() if self._is_said(name, value)}
         return Call(
-            {
-                **self.always,
-                **{self.arguments[one]: values[one] for one in values if one in self.arguments},
-            },
-            {self.fields[one]: values[one] for one in values if one in self.fields},
+            messages,
+            {**self.always, **_renamed(said, self.arguments)},
+            _renamed(said, self.fields),
             params,
             tuple(name for name in said if name not in self.honoured),
             tuple(notes),
@@ -215,6 +221,15 @@ class Manner:
 
     def _is_said(self, name: str, value: Any) -> bool:
         return value is not None and value != () and self.unsaid.get(name) != value
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return those values that have a name, by that name, as JSON would hold them."""
+    return {
+        names[name]: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if name in names
+    }
 
 
 def manner_of(model: Any, dialect: Dialect | None) -> Manner:
@@ -241,6 +256,7 @@ def manner_of(model: Any, dialect: Dialect | None) -> Manner:
         unsaid,
         _LARGEST_P if dialect.provider == "cohere" else 1.0,
         developer,
+        dialect.system_first,
     )
 
 

@@ -20,6 +20,7 @@ from contextlib import aclosing
 from typing import Any
 
 from workbench.backends.dialects import BY_PROVIDER, Call, Dialect, dialect_of, manner_of
+from workbench.backends.event_lines import mend
 from workbench.backends.event_loop import Requests, event_loop
 from workbench.backends.http_errors import Server, excerpt, explained
 from workbench.backends.remote import Piece, label, parameters_of, tell
@@ -27,7 +28,7 @@ from workbench.backends.streaming import Channel, StopStrings, Transcript
 from workbench.errors import BackendError, BadInput, MissingExtra
 from workbench.keys import KEYS, remember, require_key
 from workbench.settings import settings
-from workbench.types import Capabilities, Completion, Message, Prompt, SamplingParams, Sent, Token
+from workbench.types import Capabilities, Completion, Prompt, SamplingParams, Sent, Token
 
 # --- a provider's model by name, or an object -------------------------------------------
 
@@ -139,25 +140,25 @@ class ChatModel:
         """
         if not prompt.messages:
             raise BadInput("The prompt holds no message.", "Ask something.")
-        call = self._manner.call(params, prompt.messages)
+        call = self._manner.call(prompt.messages, params)
         sent = Sent(
-            prompt.messages,
+            call.messages,
             parameters_of(call.params, call.ignored),
             model=_model_of(self._model),
             endpoint=self.endpoint,
             notes=call.notes,
         )
         transcript = Transcript(self.name, sent)
-        channel = self._start(prompt.messages, call)
+        channel = self._start(call)
         yield from tell(self.name, channel, transcript, call.ignored)
 
     def close(self) -> None:
         """End all requests. The connections are LangChain's, which shares them among models."""
         self._requests.close()
 
-    def _start(self, messages: Sequence[Message], call: Call) -> Channel[Piece]:
+    def _start(self, call: Call) -> Channel[Piece]:
         model = self._model.model_copy(update=call.fields) if call.fields else self._model
-        asked = [(one.role, one.content) for one in messages]
+        asked = [(one.role, one.content) for one in call.messages]
         # A class that is not in the table may leave stop strings to who asks, as many do.
         reading = _Reading(self._dialect, () if self._dialect else call.params.stop)
 
@@ -331,10 +332,12 @@ def _server(name: str, dialect: Dialect | None) -> Server:
 
 
 def _open_to_calls(model: Any, dialect: Dialect | None) -> Any:
-    """Return an object whose own temperature does not stand in the way of a call's."""
-    if dialect is BY_PROVIDER["cohere"] and model.temperature is not None:
-        return model.model_copy(update={"temperature": None})  # it would be given twice
-    return model
+    """Return an object that can be called as this module does."""
+    if dialect is not BY_PROVIDER["cohere"]:
+        return model
+    mend(model.async_client._client_wrapper.httpx_client.httpx_client)
+    # Its own temperature would be given twice.
+    return model.model_copy(update={"temperature": None})
 
 
 def _identity(model: Any, said: str, endpoint: str | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 
+from workbench.backends.event_lines import lines
 from workbench.backends.event_loop import Requests
 from workbench.backends.http_errors import Reply, Server, excerpt, explained, refusal
 from workbench.backends.reasoning import ThinkSplitter
@@ -112,7 +113,7 @@ class OpenAICompatible:
 
     async def _pieces(self, response: httpx2.Response) -> AsyncIterator[Piece]:
         """Read a server-sent event stream up to its [DONE] or its end."""
-        async for line in response.aiter_lines():
+        async for line in lines(response.aiter_bytes()):
             if not line.startswith("data:"):
                 continue  # comments, event names and the empty lines between events
             data = line.removeprefix("data:").strip()

@@ -1,0 +1,79 @@
+"""Reads the lines of event streams, which end in a line feed and in nothing else.
+
+Python and httpx hold U+0085, U+2028 and U+2029 for ends of lines, too. In JSON they may stand
+within a string as they are, and code is full of surprises: whoever cuts there loses an event.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
+
+_OTHER_ENDS = {
+    b"\xc2\x85": b"\\u0085",
+    b"\xe2\x80\xa8": b"\\u2028",
+    b"\xe2\x80\xa9": b"\\u2029",
+}
+_OTHER_END = re.compile(b"|".join(_OTHER_ENDS))
+_BEGUN = (b"\xe2\x80", b"\xe2", b"\xc2")
+
+
+async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[str]:
+    """Yield the lines of a stream of UTF-8, without their ends."""
+    held = b""
+    async for chunk in chunks:
+        *whole, held = (held + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace").removesuffix("\r")
+    if held:
+        yield held.decode(errors="replace")
+
+
+def mend(client: Any) -> None:
+    """Let an httpx client read events whole that its user would cut, and fail at broken ones.
+
+    Cohere's library skips what it cannot read, so that a text would be short without a word.
+    """
+    hooks = client.event_hooks
+    if _mend_response not in hooks["response"]:
+        client.event_hooks = {**hooks, "response": [*hooks["response"], _mend_response]}
+
+
+async def _mend_response(response: Any) -> None:
+    import httpx
+
+    class Mended(httpx.AsyncByteStream):
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            held = line = b""
+            async for chunk in self._inner:
+                found = _OTHER_END.sub(lambda at: _OTHER_ENDS[at[0]], held + chunk)
+                held = next((begun for begun in _BEGUN if found.endswith(begun)), b"")
+                ready = found.removesuffix(held)
+                *whole, line = (line + ready).split(b"\n")
+                if not all(_is_sound(one) for one in whole):
+                    raise httpx.RemoteProtocolError("an event that is no JSON")
+                yield ready
+            yield held
+
+        async def aclose(self) -> None:
+            await self._inner.aclose()
+
+    encoded = "content-encoding" in response.headers
+    if response.headers.get("content-type", "").startswith("text/event-stream") and not encoded:
+        response.stream = Mended(response.stream)
+
+
+def _is_sound(line: bytes) -> bool:
+    data = line.removeprefix(b"data:").strip()
+    if data == line.strip() or data in (b"", b"[DONE]"):
+        return True
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
