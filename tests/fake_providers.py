@@ -46,12 +46,16 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model says: a text, what it thinks before, or a tool that it calls instead."""
+    """What the model says: a text, what it thinks before, or a tool that it calls instead.
+
+    ``pieces`` are the tokens of a text that does not come word by word.
+    """
 
     text: str = ""
     reasoning: str = ""
     tool: str | None = None
     refused: bool = False
+    pieces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def cut(reply: Reply, received: Received) -> Said:
     if found:
         at, stop = min(found)
         text = text[:at]
-    spoken, thought = words(text), len(words(reply.reasoning))
+    spoken, thought = list(reply.pieces) or words(text), len(words(reply.reasoning))
     room = max(received.parameters.get("max_tokens", 10**9) - thought, 0)
     if len(spoken) > room:
         spoken, end, stop = spoken[:room], "length", None

@@ -13,7 +13,8 @@ import logging
 import os
 import re
 from functools import cache
-from urllib.parse import quote, quote_plus
+from html.entities import html5
+from typing import Any
 
 from workbench.errors import MissingKey
 
@@ -34,8 +35,9 @@ SERVICE = "code-workbench"
 HIDDEN = "***"
 # Of shorter ones, as "test", a text may be full without anybody having told a secret.
 _SHORTEST = 8
-_SECRET = re.compile("(API_?KEY|ACCESS_?KEY|TOKEN|SECRET|PASSWORD|PASSWD)$")
-_USER_OF_URL = re.compile(r"(?<=://)[^/\s@\"']*@")
+_SECRET = re.compile("((^|_|API|ACCESS)KEY|TOKEN|SECRET|PASSWORD|PASSWD)$")
+# Up to the last @ before the path: passwords hold some, though they should be encoded.
+_USER_OF_URL = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
 
 _remembered: set[str] = set()
 
@@ -43,7 +45,10 @@ _remembered: set[str] = set()
 def find_key(service: str) -> str | None:
     """Return the key of a service of ``KEYS``: the environment's, or else the keyring's."""
     name = KEYS[service]
-    return os.environ.get(name) or _from_keyring(name)
+    found = os.environ.get(name, "").strip() or _from_keyring(name)
+    if found:
+        _keep_logs_clean()
+    return found
 
 
 def require_key(service: str) -> str:
@@ -66,26 +71,31 @@ def require_key(service: str) -> str:
 def where_keys_are() -> dict[str, str | None]:
     """Say for each key by its name whether the environment or the keyring holds it; no values."""
     return {
-        name: "environment" if os.environ.get(name) else "keyring" if _from_keyring(name) else None
+        name: "environment"
+        if os.environ.get(name, "").strip()
+        else "keyring"
+        if _from_keyring(name)
+        else None
         for name in KEYS.values()
     }
 
 
 def remember(secret: str | None) -> None:
     """Have ``scrub`` take out a key that came from elsewhere, as with an object of the user's."""
-    if secret and len(secret) >= _SHORTEST:
-        _remembered.add(secret)
+    if secret and len(secret.strip()) >= _SHORTEST:
+        _remembered.add(secret.strip())
+        _keep_logs_clean()
 
 
 def scrub(text: str) -> str:
-    """Return the text without any known key, whether raw, URL-, base64-, JSON- or repr-encoded.
+    """Return the text without any known key: raw, URL-, base64-, JSON-, HTML- or repr-encoded.
 
     Known are the values of all variables whose names end as those of secrets do, the keyring's
     keys that were used, and what was ``remember``-ed.
     """
     for secret in sorted(_secrets(), key=len, reverse=True):
-        for form in _forms(secret):
-            text = text.replace(form, HIDDEN)
+        for pattern in _patterns(secret):
+            text = pattern.sub(HIDDEN, text)
     return text
 
 
@@ -102,35 +112,91 @@ class ScrubbedFormatter(logging.Formatter):
         return public(super().format(record))
 
 
+@cache
+def _keep_logs_clean() -> None:
+    """Have all log records made without keys from now on.
+
+    At the level DEBUG, libraries log what servers answer, headers and all, from loggers of many
+    names; and whose handlers will write it is not ours to say.
+    """
+    make = logging.getLogRecordFactory()
+
+    def make_clean(*args: Any, **options: Any) -> logging.LogRecord:
+        record = make(*args, **options)
+        with contextlib.suppress(Exception):  # a message that does not fit its arguments
+            _clean(record)
+        return record
+
+    logging.setLogRecordFactory(make_clean)
+
+
+def _clean(record: logging.LogRecord) -> None:
+    message = record.getMessage()
+    if (shown := public(message)) != message:
+        record.msg, record.args = shown, ()
+    if record.exc_info:
+        traceback = logging.Formatter().formatException(record.exc_info)
+        if (shown := public(traceback)) != traceback:
+            record.exc_text, record.exc_info = shown, None
+
+
 def _secrets() -> set[str]:
-    named = {value for name, value in os.environ.items() if _SECRET.search(name.upper())}
+    # Without white space around: clients take it off before they send a key, and servers repeat
+    # what was sent.
+    named = {value.strip() for name, value in os.environ.items() if _SECRET.search(name.upper())}
     return {one for one in named if len(one) >= _SHORTEST} | _remembered
 
 
 @cache
-def _forms(secret: str) -> tuple[str, ...]:
-    """Return how a secret may be written, longest first."""
-    raw = secret.encode()
-    found = {
-        secret,
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        repr(secret)[1:-1],
-        repr(raw)[2:-1],
-    }
-    # Within a longer text that was encoded as a whole (user:key), it begins at one of three
-    # places of a group of four; the characters at its edges are its neighbours', too.
+def _patterns(secret: str) -> tuple[re.Pattern[str], ...]:
+    """Return what finds a secret in a text: as it is written, then in base64."""
+    written = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    coded = sorted({code for one in written for code in _base64(one)}, key=len, reverse=True)
+    return tuple(re.compile("".join(map(_written, one))) for one in (secret, *coded))
+
+
+def _written(character: str) -> str:
+    """Return a pattern of one character, as texts within texts may write it.
+
+    In JSON and repr, which may stand in one another, so that backslashes are many; in URLs, twice
+    encoded, too; and in HTML. Letters and digits are left as they are by all of these.
+    """
+    if character.isascii() and character.isalnum():
+        return character
+    code, raw = ord(character), character.encode()
+    units = character.encode("utf-16-be").hex()
+    names = [name[:-1] for name, said in html5.items() if said == character and name[-1] == ";"]
+    ways = [
+        "".join(f"%(?:25)*{byte:02x}" for byte in raw),
+        f"&(?:amp;)*(?:{'|'.join([f'#0*{code}', f'#x0*{code:x}', *names])});",
+        r"\\+".join(f"u{units[at : at + 4]}" for at in range(0, len(units), 4)),
+        r"\\+".join(f"x{byte:02x}" for byte in raw),
+        f"U{code:08x}",
+    ]
+    if code < 0x100:
+        ways.append(f"x{code:02x}")
+    if character != "\\":  # which is nothing but the backslashes before
+        ways.append(re.escape(character))
+    slash = r"(?i:\\|%(?:25)*5c)"
+    rest = f"{slash}{{0,9}}(?i:{'|'.join(ways)})"
+    return f"(?:{rest}|{slash}{{1,9}})" if character == "\\" else rest
+
+
+def _base64(text: str) -> set[str]:
+    """Return what stands in base64 where ``text`` stands in something that is encoded as a whole.
+
+    It (``user:key``) begins at one of three places of a group of four characters; the characters
+    at its edges are its neighbours', too.
+    """
+    found = set()
+    raw = text.encode()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        found.add(encode(raw).decode().rstrip("="))
         for before in range(3):
             coded = encode(b"\0" * before + raw).decode().rstrip("=")
             first = -(-before * 8 // 6)
             last = (before + len(raw)) * 8 // 6
             found.add(coded[first:last])
-    return tuple(sorted((one for one in found if len(one) >= _SHORTEST), key=len, reverse=True))
+    return found
 
 
 @cache
