@@ -15,7 +15,6 @@ import logging
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -36,6 +35,9 @@ VERSION = 1
 """Counted on whenever an answer of before must not be given again."""
 
 log = logging.getLogger(__name__)
+
+_guard = threading.Lock()
+_anchored: tuple[Path, sqlite3.Connection] | None = None
 
 _NEVER = ("retrieval", "replay")  # they answer from the hits of the prompt, and from a file
 _POLL_SECONDS = 0.1
@@ -62,13 +64,14 @@ def cached(backend: Backend) -> Backend:
     That is a backend without an identity, and one that does not answer by its messages alone
     (retrieval, replay). ``WORKBENCH_CACHE=false`` turns the cache off.
     """
+    here = settings()
     provider = name_of(backend).partition("/")[0]
-    if identity_of(backend) is None or provider in _NEVER or not settings().cache:
+    if identity_of(backend) is None or provider in _NEVER or not here.cache:
         return backend
-    return _Cached.around(backend, settings().answers, settings().call_timeout)
+    return Cached.around(backend, here.answers, here.call_timeout)
 
 
-class _Cached(Wrapper):
+class Cached(Wrapper):
     """Answers from the cache, or asks the backend inside and keeps what is complete.
 
     Of two equal calls at the same time the second one waits for the first, at most ``patience``
@@ -79,7 +82,6 @@ class _Cached(Wrapper):
         super().__init__(inner)
         self._file = file
         self._patience = patience
-        self._anchor: sqlite3.Connection | None = None
 
     def stream(self, prompt: Prompt, params: SamplingParams) -> Generator[Token | Completion]:
         """Yield the kept answer as one piece of reasoning and one of text; else ask.
@@ -91,7 +93,7 @@ class _Cached(Wrapper):
         if identity is None:  # the inner backend changed its mind: it cannot be told any more
             yield from self.inner.stream(prompt, params)
             return
-        self._drop_anchor()
+        _anchor(self._file)
         key = answer_key(identity, prompt, params)
         with _turn(key, self._patience) as granted:
             if not granted:
@@ -106,18 +108,6 @@ class _Cached(Wrapper):
         if kept.text:
             yield Token(kept.text)
         yield kept
-
-    def _drop_anchor(self) -> None:
-        """Keep a connection for as long as this backend lives.
-
-        The last one to close copies the log into the database and flushes the disk, for 2 to
-        10 ms a call; beside an open one, finding and keeping an answer takes 0.7 ms.
-        """
-        if self._anchor is None and self._file.exists():
-            with _forgiven():
-                self._anchor = sqlite3.connect(self._file, timeout=30, check_same_thread=False)
-                weakref.finalize(self, self._anchor.close)
-                self._anchor.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
 
     def _ask(
         self, key: str, identity: str, prompt: Prompt, params: SamplingParams
@@ -244,6 +234,7 @@ def clear(backend: str | None = None, older_than: timedelta | None = None) -> in
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) or backend or older_than:
             raise _unreadable(file, error) from error
+        _anchor(None)
         for one in _files(file):
             one.unlink(missing_ok=True)
         return 0
@@ -343,6 +334,23 @@ def _open(file: Path) -> sqlite3.Connection:
     return connection
 
 
+def _anchor(file: Path | None) -> None:
+    """Keep one connection open for as long as the process lives, to ``file`` or to none.
+
+    The last connection to be closed copies the log into the database and flushes the disk, for 2
+    to 10 ms a call; beside an open one, finding or keeping an answer takes 0.7 ms.
+    """
+    global _anchored
+    with _guard:
+        if _anchored is not None and _anchored[0] != file:
+            _anchored[1].close()
+            _anchored = None
+        if _anchored is None and file is not None and file.exists():
+            with _forgiven():
+                _anchored = file, sqlite3.connect(file, timeout=30, check_same_thread=False)
+                _anchored[1].execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+
+
 @contextlib.contextmanager
 def _forgiven() -> Iterator[None]:
     """Go on without the cache where it fails: an answer matters more than its keeping."""
@@ -383,7 +391,6 @@ class _Turn:
 
 
 _turns: dict[str, _Turn] = {}
-_guard = threading.Lock()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.backends import load_backend, loaded
-from workbench.backends.cache import holds, latest_identity
+from workbench.backends.cache import Cached, holds, latest_identity
 from workbench.backends.prices import LOCAL, Price, money, price_of
 from workbench.backends.wrapping import capabilities_of, identity_of, name_of
 from workbench.batch.past import Past, Speed, measured_speeds, past_answers, speed_at
@@ -274,23 +274,25 @@ class _Asked:
         while hasattr(solver, "solver"):  # one that was renamed
             solver = solver.solver
         backend = getattr(solver, "backend", solver.name)
-        if not isinstance(backend, str):
-            given: Backend | None = backend
+        if isinstance(backend, str):
+            called = backend
+            held = load_backend(called) if called in {one.name for one in loaded()} else None
+            cache = settings().cache
         else:
-            given = load_backend(backend) if backend in {one.name for one in loaded()} else None
-        called = backend if isinstance(backend, str) else name_of(backend)
-        cache = getattr(solver, "cache", settings().cache) and isinstance(backend, str)
+            called, held = name_of(backend), backend
+            cache = isinstance(backend, Cached)
+        calls = getattr(solver, "calls", None)
         return cls(
             solver=name,
             backend=called,
             local=called.partition("/")[0] in LOCAL
-            or (given is not None and capabilities_of(given).local),
-            loaded=given,
+            or (held is not None and capabilities_of(held).local),
+            loaded=held,
             hits=getattr(solver, "k", DEFAULT_K) if getattr(solver, "retriever", None) else 0,
             overrides=dict(getattr(solver, "params", None) or getattr(solver, "overrides", {})),
-            cache=cache,
+            cache=cache and getattr(calls, "cache", True),
             workers=at_once,
-            fallback=getattr(solver, "fallback", None),
+            fallback=getattr(calls, "fallback", None),
         )
 
     @property
