@@ -176,7 +176,8 @@ class _Try:
             self._toll.pay(end)
             if end is error:
                 raise
-            raise end from error
+            # What is no error of ours may hold a key in its own message.
+            raise end from error if isinstance(error, WorkbenchError) else None
         finally:
             self._toll.pay(None)
 
@@ -320,7 +321,9 @@ def _counts(completion: Completion) -> tuple[int, int] | None:
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, BackendError) and error.transient
+    # What was silent for a whole gap would be silent for as long again.
+    silent = isinstance(error, DeadlineExceeded)
+    return isinstance(error, BackendError) and error.transient and not silent
 
 
 def _wait(jitter: Callable[[Any], float], state: RetryCallState) -> float:
