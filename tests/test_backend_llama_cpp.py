@@ -14,12 +14,13 @@ import httpx2
 import pytest
 
 from workbench.backends import load_backend, unload, unload_all
-from workbench.backends.llama_cpp import SLOTS, LlamaCpp
+from workbench.backends.llama_cpp import LlamaCpp
 from workbench.cancel import cancelled_by
 from workbench.errors import BackendError, MissingModel
 from workbench.types import Completion, Message, Prompt, SamplingParams, Token
 
 NAME = "llama-cpp/smollm2-135m"
+SLOTS = 4
 
 
 def prompt(text: str) -> Prompt:
@@ -33,6 +34,12 @@ PROMPT = prompt("Count from one to twenty in words.")
 def nothing_stays_loaded() -> Iterator[None]:
     yield
     unload_all()
+
+
+@pytest.fixture(autouse=True)
+def one_thread(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine two threads of one model wait for each other."""
+    monkeypatch.setenv("WORKBENCH_THREADS", "1")
 
 
 @pytest.fixture
