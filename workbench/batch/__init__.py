@@ -1,9 +1,9 @@
 """Many questions to several solvers: what it will take, and the run itself, which can resume."""
 
-from workbench.batch.preflight import Forecast, Preflight, Span, preflight
+from workbench.batch.forecast import Forecast, Preflight, Span, preflight
 from workbench.batch.questions import read_prompts
 from workbench.batch.records import Batch, SolverSummary
-from workbench.batch.running import BatchProgress, finish, run_batch
+from workbench.batch.running import BatchProgress, finish, run_batch, run_prompts
 
 __all__ = [
     "Batch",
@@ -16,4 +16,5 @@ __all__ = [
     "preflight",
     "read_prompts",
     "run_batch",
+    "run_prompts",
 ]

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.backends.prices import money
-from workbench.batch.preflight import Preflight, preflight
+from workbench.batch.forecast import Preflight, preflight
+from workbench.batch.questions import read_prompts
 from workbench.batch.records import Batch, spent
 from workbench.errors import BadInput, Cancelled
 from workbench.machine import environment
@@ -20,6 +21,9 @@ from workbench.settings import settings
 from workbench.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workbench.spec import RunSpec
     from workbench.types import Question, Result, Solver
 
 _KEY = "batch"
@@ -113,6 +117,23 @@ def run_batch(
     yield replace(progress, batch=batch)
 
 
+def run_prompts(prompts: Path, spec: RunSpec, **options: Any) -> Generator[BatchProgress]:
+    """Run the prompts of a file (see ``read_prompts``) through the panes of a spec.
+
+    ``options`` are those of ``run_batch``.
+
+    Raises:
+        BadInput: the file or the spec is wrong; nothing was loaded or stored.
+    """
+    spec = replace(spec, text="")
+    questions = read_prompts(prompts, spec)
+    if not spec.panes:
+        raise BadInput("No backend was chosen.", "Choose one: workbench models list")
+    for task in {question.task: question for question in questions}.values():
+        replace(spec, task=task.task, text=task.text, language=task.language).check()
+    yield from run_batch(questions, spec.solvers(), asdict(spec), **options)
+
+
 def finish(progress: Generator[BatchProgress]) -> Batch:
     """Run a batch to its end and return it."""
     with closing(progress):
@@ -131,8 +152,12 @@ def _check(questions: Sequence[Question], solvers: Sequence[Solver], samples: in
 
 
 def _digest(told: Mapping[str, Any], questions: Sequence[Question]) -> str:
-    """Return sixteen hex digits that two equal batches share."""
-    material = [told, [asdict(question) for question in questions]]
+    """Return sixteen hex digits that two equal batches share, whatever they may cost.
+
+    Whoever ran out of budget goes on with a larger one.
+    """
+    asked = {name: value for name, value in told.items() if name != "budget"}
+    material = [asked, [asdict(question) for question in questions]]
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:16]
 
 

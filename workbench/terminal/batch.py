@@ -9,9 +9,38 @@ from rich.console import Console
 from rich.table import Table
 
 from workbench.backends.prices import money
+from workbench.batch import forecast, records
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workbench.backends.cache import CacheInfo
+    from workbench.batch import Batch, Preflight
+
+
+def show_preflight(flight: Preflight) -> None:
+    """Print what a batch will take, solver by solver, and where the figures come from."""
+    console = Console(stderr=True)
+    rows = ((one.solver, *forecast.row(one)) for one in flight.forecasts)
+    console.print(_table(("solver", *forecast.COLUMNS), rows))
+    for line in flight.basis:
+        console.print(f"- {line}", style="dim", highlight=False)
+    console.print(str(flight), highlight=False)
+
+
+def show_batch(batch: Batch) -> None:
+    """Print what a batch came to, and why answers are missing."""
+    console = Console()
+    rows = ((one.solver, *records.row(one)) for one in batch.summary)
+    console.print(_table(("solver", *records.COLUMNS), rows))
+    failed: dict[str, list[str]] = {}
+    for result in batch.results:
+        if result.error is not None:
+            failed.setdefault(f"{result.solver}: {result.error}", []).append(result.question_id)
+    for error, names in failed.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        console.print(f"{', '.join(names[:3])}{more}: {error}", style="red", highlight=False)
+    console.print(f"Stored as run {batch.run}.", style="dim", highlight=False)
 
 
 def show_cache(info: CacheInfo) -> None:
@@ -25,9 +54,8 @@ def show_cache(info: CacheInfo) -> None:
         f" {info.newest:%Y-%m-%d} ({info.path})",
         highlight=False,
     )
-    table = _table("backend", "answers", "tokens in", "out", "given again", "saved")
-    for share in info.backends:
-        table.add_row(
+    rows = (
+        (
             share.backend,
             f"{share.entries:,}",
             f"{share.input_tokens:,}",
@@ -35,12 +63,16 @@ def show_cache(info: CacheInfo) -> None:
             f"{share.hits:,}",
             money(share.saved),
         )
-    console.print(table)
+        for share in info.backends
+    )
+    console.print(_table(("backend", "answers", "tokens in", "out", "given again", "saved"), rows))
 
 
-def _table(first: str, *figures: str) -> Table:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+    """Return a table of names in the first column and figures in the others."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(first, overflow="fold")
-    for name in figures:
-        table.add_column(name, justify="right")
+    for position, name in enumerate(head):
+        table.add_column(name, justify="right" if position else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
