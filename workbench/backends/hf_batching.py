@@ -15,9 +15,11 @@ tokens are about equally likely. A request that is alone is computed as if there
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -36,6 +38,7 @@ _PROMPT_TOKENS, _PROMPT_TOKENS_CUDA = 1024, 16_384
 _PIECE_SECONDS = 0.4
 _LEAST_COLUMNS = 16
 _TOKENS_PER_SECOND = 256.0  # assumed until it is measured
+_EXIT_SECONDS = 2.0
 
 
 class Batcher:
@@ -70,6 +73,7 @@ class Batcher:
         self._row_limit = _MOST_ROWS_CUDA if cuda else _MOST_ROWS
         self._most_rows = self._row_limit
         self._tokens_per_second = _TOKENS_PER_SECOND
+        _batchers.add(self)
 
     def submit(self, row: Row) -> None:
         """Have a row answered; its channel brings tokens, and an end or a BackendError."""
@@ -90,6 +94,17 @@ class Batcher:
         """Let go of the model, after the token that is under way."""
         with self.paused():
             self._network.model = None
+
+    def stop(self) -> None:
+        """Let go of all rows, and wait a little for the thread to end."""
+        with self._guard:
+            thread, rows = self._thread, [*self._waiting]
+        for batch in (self._reading, self._live):
+            rows += batch.rows if batch else ()
+        for row in rows:
+            row.channel.stop()
+        if thread is not None:
+            thread.join(_EXIT_SECONDS)
 
     # --- what the thread does ---------------------------------------------------------------
 
@@ -302,3 +317,13 @@ def _ran_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
+
+
+_batchers: weakref.WeakSet[Batcher] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """End the threads: one that PyTorch runs in while Python is torn down would crash it."""
+    for batcher in list(_batchers):
+        batcher.stop()
