@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.batch import batch
 from workbench.cli.cache import cache_app
 from workbench.cli.cost import cost_app, throughput
 from workbench.cli.options import Json, given, print_json
+from workbench.cli.serve import serve
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
 from workbench.keys import ScrubbedFormatter, public
 
@@ -35,7 +37,6 @@ models_app = typer.Typer(help="What can answer here, and what it needs.", no_arg
 app.add_typer(models_app, name="models")
 app.add_typer(cost_app, name="cost")
 app.add_typer(cache_app, name="cache")
-app.command()(throughput)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -263,6 +264,9 @@ def ask(
         raise typer.Exit(1)
 
 
+app.command()(batch)
+
+
 @app.command("retrieval-report")
 def retrieval_report(
     target: Annotated[
@@ -345,6 +349,10 @@ def contamination(
 
     found = api.contamination(corpus, suite, **given(chunker=chunker))
     print_json(found.table()) if as_json else show_contamination(found)
+
+
+app.command()(throughput)
+app.command()(serve)
 
 
 @app.command()
