@@ -150,8 +150,8 @@ class Preflight:
             f"{self.calls:,} calls ({cached} cached)",
             f"{self.input_tokens.show(count)} tokens in",
             f"{self.output_tokens.show(count)} out",
-            f"costs {usd}",
-            f"takes {duration(self.minutes)}",
+            f"cost {usd}",
+            f"time {duration(self.minutes)}",
         ]
         if self.done:
             parts.insert(0, f"{self.done:,} answered before")
@@ -203,12 +203,12 @@ def count(number: float) -> str:
 def duration(minutes: Span | None) -> str:
     """Return minutes as a text."""
     if minutes is None:
-        return "an unknown time"
+        return "unknown"
     return f"{minutes.show(_minutes)} min"
 
 
 def _minutes(number: float) -> str:
-    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}" if number >= 0.1 else "0.1"
+    return f"{number:,.0f}" if number >= 10 else f"{math.ceil(number * 10) / 10:g}"
 
 
 # --- how it is reckoned ----------------------------------------------------------------

@@ -33,13 +33,13 @@ def show_batch(batch: Batch) -> None:
     console = Console()
     rows = ((one.solver, *records.row(one)) for one in batch.summary)
     console.print(_table(("solver", *records.COLUMNS), rows))
-    failed: dict[str, list[str]] = {}
+    failed: dict[str, dict[str, None]] = {}
     for result in batch.results:
         if result.error is not None:
-            failed.setdefault(f"{result.solver}: {result.error}", []).append(result.question_id)
+            failed.setdefault(f"{result.solver}: {result.error}", {})[result.question_id] = None
     for error, names in failed.items():
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        console.print(f"{', '.join(names[:3])}{more}: {error}", style="red", highlight=False)
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        console.print(f"{', '.join([*names][:3])}{more}: {error}", style="red", highlight=False)
     console.print(f"Stored as run {batch.run}.", style="dim", highlight=False)
 
 
@@ -71,8 +71,9 @@ def show_cache(info: CacheInfo) -> None:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
     """Return a table of names in the first column and figures in the others."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for position, name in enumerate(head):
-        table.add_column(name, justify="right" if position else "left", overflow="fold")
+    table.add_column(head[0], overflow="fold", min_width=16)
+    for name in head[1:]:
+        table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*row)
     return table
