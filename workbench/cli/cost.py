@@ -84,6 +84,7 @@ def cost_break_even(
         return
     if usd_per_hour is None:
         raise BadInput("What does a GPU cost?", "Give --gpu-usd-per-hour 4.05, or see --example")
+    from workbench.cost.assumptions import read_range
     from workbench.cost.cases import Case
     from workbench.terminal.cost import show_break_even
 
@@ -101,7 +102,7 @@ def cost_break_even(
         concurrency=concurrency,
         utilisation=utilisation,
     )
-    one = case.break_even(load, dict(_range(text) for text in ranges or ()))
+    one = case.break_even(load, dict(read_range(text) for text in ranges or ()))
     _write(one, html)
     typer.echo(one.to_json()) if as_json else show_break_even(one)
 
@@ -121,17 +122,6 @@ def _example(throughput: str | None, html: Path | None, as_json: bool) -> None:
 def _write(one: BreakEven, html: Path | None) -> None:
     if html is not None:
         one.to_html(html)
-
-
-def _range(text: str) -> tuple[str, tuple[float, float]]:
-    name, _, ends = text.partition("=")
-    low, _, high = ends.partition(":")
-    try:
-        return name.strip().replace("-", "_"), (float(low), float(high))
-    except ValueError:
-        raise BadInput(
-            f"'{text}' is no range.", "Write NAME=LOW:HIGH, as usd_per_hour=3:5"
-        ) from None
 
 
 @cost_app.command("prices")

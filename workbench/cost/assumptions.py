@@ -197,6 +197,22 @@ def check_ranges(ranges: Ranges, values: Mapping[str, float]) -> None:
             raise BadInput(f"{title} is from {low:g} to {high:g}.", "Give whole numbers from 1.")
 
 
+def read_range(text: str) -> tuple[str, tuple[float, float]]:
+    """Read a range as it is typed, ``usd_per_hour=3:5``.
+
+    Raises:
+        BadInput: it is written otherwise.
+    """
+    name, _, ends = text.partition("=")
+    low, _, high = ends.partition(":")
+    try:
+        return name.strip().replace("-", "_"), (float(low), float(high))
+    except ValueError:
+        raise BadInput(
+            f"'{text}' is no range.", "Write NAME=LOW:HIGH, as usd_per_hour=3:5"
+        ) from None
+
+
 def _pairs(prices: Iterable[float | None]) -> Iterable[tuple[str, float | None]]:
     return zip(("The price of tokens in", "The price of tokens out"), prices, strict=True)
 

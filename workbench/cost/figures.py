@@ -31,6 +31,8 @@ CostOf = Literal["answer", "solved"]
 _API, _OWN, _CROSS = COLOURS[1], COLOURS[0], COLOURS[2]
 # Steps that are drawn at the most: a staircase of thousands is a slope.
 _MOST_STEPS = 400
+# Room for a title and two lines below it.
+_TOP = 92
 _LEGEND = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}
 
 
@@ -73,7 +75,7 @@ def cost_over_load(one: Reckoning) -> go.Figure:
             line={"color": INK, "dash": "dot", "width": 1},
             annotation={"text": f"your load: {number(one.load)}", "font": {"color": INK}},
         )
-    figure.update_layout(layout("Cost an hour", note=_note(one)), legend=_LEGEND)
+    figure.update_layout(layout("Cost an hour", note=_note(one)), legend=_LEGEND, margin_t=_TOP)
     figure.update_xaxes(title="requests an hour", range=[0, right], showgrid=False)
     figure.update_yaxes(title="USD an hour", rangemode="tozero")
     return figure
@@ -87,6 +89,8 @@ def _right(one: Reckoning) -> float:
     if one.capacity is not None and one.verdict != "from" and one.crossover.for_good in (None, 0):
         marks.append(3 * one.capacity * one.gpu.gpus)
     furthest = max((mark for mark in marks if mark), default=100.0)
+    if one.capacity is not None:  # the first step, too, where it is not far off
+        furthest = max(furthest, min(one.capacity * one.gpu.gpus, 3 * furthest))
     return 1.6 * furthest
 
 
@@ -213,18 +217,20 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
             )
         )
     figure.add_vline(x=base, line={"color": INK, "width": 1})
-    title = "pays from" if chosen == "first" else "pays for good from"
+    good = "" if chosen == "first" else " for good"
     figure.update_layout(
         layout(
-            "What moves the crossover", note="each assumption by itself, the others as they are"
+            "What moves the crossover",
+            note=f"requests an hour from which own GPUs pay{good},<br>as one assumption is moved",
         ),
         barmode="overlay",
+        margin_t=_TOP,
         bargap=0.35,
         legend=_LEGEND,
     )
     never = None in (*ends, now)
     figure.update_xaxes(
-        title=f"{title}, requests an hour",
+        title="requests an hour",
         nticks=6,
         range=[_left(finite, edge), edge],
         zeroline=False,

@@ -192,16 +192,16 @@ def table(heads: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
 
 COLUMNS = (
     "solver",
+    "an answer",
+    "a solved problem",
+    "paid",
+    "cached",
+    "machine",
     "answers",
     "errors",
     "partial",
     "tokens in",
     "tokens out",
-    "paid",
-    "cached",
-    "machine",
-    "an answer",
-    "a solved problem",
 )
 """The columns of a run's costs; see ``cells``."""
 
@@ -210,16 +210,16 @@ def cells(one: SolverCost) -> list[str]:
     """Return what a solver cost as cells of a table, by ``COLUMNS``."""
     return [
         one.solver,
+        mean(one.per_answer),
+        solved(one),
+        _paid(one),
+        usd(one.cached_usd) if one.cached else "",
+        "" if one.machine_usd is None else usd(one.machine_usd),
         f"{one.answers:,}",
         f"{one.errors:,}",
         f"{one.partial:,}",
         _counted(one, one.input_tokens),
         _counted(one, one.output_tokens),
-        _paid(one),
-        usd(one.cached_usd) if one.cached else "",
-        "" if one.machine_usd is None else usd(one.machine_usd),
-        mean(one.per_answer),
-        solved(one),
     ]
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 
 from workbench.backends.prices import LOCAL
 from workbench.cost import run_cost, throughput
+from workbench.cost.assumptions import read_range
 from workbench.cost.cases import CLASSIC, SOURCE, Case
 from workbench.cost.throughput import (
     CONCURRENCIES,
@@ -144,6 +145,12 @@ class CostTab:
             visible=False,
             elem_id="cost-utilisation",
         )
+        self.ranges = gr.Textbox(
+            label="How far an assumption may be off",
+            info="Parted by spaces. Empty: each is tried a fifth lower and higher.",
+            placeholder="usd_per_hour=3:5  utilisation=0.4:0.8",
+            elem_id="cost-ranges",
+        )
         self.load = gr.Number(
             0, label="Your requests an hour", info="0: any.", minimum=0, elem_id="cost-load"
         )
@@ -265,6 +272,7 @@ class CostTab:
             self.speed,
             self.measured,
             self.utilisation,
+            self.ranges,
             self.load,
         ]
 
@@ -286,7 +294,8 @@ class CostTab:
     def reckon(self, *fields: Any) -> tuple[Any, Any, Any]:
         """Reckon the break-even of what stands in the fields."""
         try:
-            return _pictures(_case(*fields[:-1]), fields[-1] or None)
+            *named, ranges, load = fields
+            return _pictures(_case(*named), load or None, ranges=ranges or "")
         except WorkbenchError as error:
             return choices.problem_html(error), gr.skip(), gr.skip()
         except Exception as error:
@@ -297,7 +306,7 @@ class CostTab:
     def show_example(self) -> list[Any]:
         """Fill in the classic case, and show what comes of it."""
         values = ["typed", CLASSIC.usd_per_request, None, "typed", 500, 200, gr.skip()]
-        values += [CLASSIC.usd_per_hour, CLASSIC.gpus, "none", 200, gr.skip(), 1, 0]
+        values += [CLASSIC.usd_per_hour, CLASSIC.gpus, "none", 200, gr.skip(), 1, "", 0]
         return [*values, *_pictures(CLASSIC, None, (SOURCE,))]
 
     def do_run(self, run: str | None, hourly: float | None) -> tuple[str, Any]:
@@ -443,9 +452,11 @@ def _case(
     )
 
 
-def _pictures(case: Case, load: float | None, sources: Sequence[str] = ()) -> tuple[str, Any, Any]:
+def _pictures(
+    case: Case, load: float | None, sources: Sequence[str] = (), ranges: str = ""
+) -> tuple[str, Any, Any]:
     """Return the result in words, the curve and the tornado."""
-    one = case.break_even(load)
+    one = case.break_even(load, dict(read_range(text) for text in ranges.split()))
     lines = "".join(
         f"<p class='wb-dim'>{html.escape(told)}</p>" for told in (*sources, *one.sources)
     )
