@@ -9,7 +9,7 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,15 +17,24 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from workbench.errors import BackendError, BadInput, MissingExtra, MissingKey
+from workbench.errors import BackendError, BadInput, BrokenOff, MissingExtra, MissingKey
 from workbench.keys import KEYS, find_key, public
 from workbench.settings import settings
-from workbench.types import Completion, Message, Prompt, SamplingParams
+from workbench.types import (
+    Capabilities,
+    Completion,
+    Declares,
+    Message,
+    Prompt,
+    SamplingParams,
+    Token,
+)
 
 try:
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models.chat_models import BaseChatModel
+    from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
     from langchain_core.retrievers import BaseRetriever
@@ -97,58 +106,117 @@ def _document(hit: Hit) -> Document:
     return Document(id=chunk.id, page_content=chunk.text, metadata=metadata)
 
 
-def as_chat_model(backend: Backend, params: SamplingParams | None = None) -> BaseChatModel:
-    """Return a backend as LangChain's chat model; its ``stream`` yields tokens as they come.
+def as_chat_model(backend: Backend | str, params: SamplingParams | None = None) -> BaseChatModel:
+    """Return a backend, or the one of that name, as LangChain's chat model.
 
-    ``stop``, ``temperature``, ``top_p``, ``max_tokens`` and ``seed`` of a call replace those of
-    ``params``.
+    Its ``stream`` yields tokens as they come. ``stop``, ``temperature``, ``top_p``, ``max_tokens``
+    and ``seed`` of a call replace those of ``params``. Thoughts are the messages'
+    ``additional_kwargs["reasoning_content"]``; its ``profile`` tells what the backend can do. An
+    answer that was cut off raises BrokenOff.
+
+    Raises:
+        UnknownName: no backend is called so; or another error of ``load_backend``.
     """
-    return _ChatModel(backend=backend, params=params or SamplingParams())
+    if isinstance(backend, str):
+        # By its name, since the backends stand on this room and not it on them.
+        backend = importlib.import_module("workbench.backends").load_backend(backend)
+    can = backend.capabilities if isinstance(backend, Declares) else Capabilities()
+    return _ChatModel(
+        backend=backend,
+        params=params or SamplingParams(),
+        model_name=str(getattr(backend, "name", type(backend).__name__)),
+        profile=_profile(can),
+        disable_streaming=not can.streaming,
+    )
+
+
+def _profile(can: Capabilities) -> ModelProfile:
+    """Return what a backend can do in LangChain's words."""
+    profile: ModelProfile = {
+        "text_inputs": True,
+        "text_outputs": True,
+        "tool_calling": False,
+        "structured_output": False,
+        "reasoning_output": can.reasoning,
+        "temperature": "temperature" in can.sampling,
+    }
+    if can.context_length is not None:
+        profile["max_input_tokens"] = can.context_length
+    return profile
 
 
 class _ChatModel(BaseChatModel):
     backend: Any
     params: SamplingParams
+    model_name: str
 
     @property
     def _llm_type(self) -> str:
         return "workbench"
 
     def _generate(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, *_: Any, **options: Any
-    ) -> ChatResult:
-        pieces = list(self._pieces(messages, stop, options))
-        completion = pieces[-1]
-        assert isinstance(completion, Completion), "a backend's last piece is its completion"
-        message = AIMessage(content=completion.text, **_facts(completion))
-        return ChatResult(generations=[ChatGeneration(message=message)])
-
-    def _stream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: Any = None,
         **options: Any,
+    ) -> ChatResult:
+        pieces = list(self._pieces(messages, stop, options))
+        completion = pieces[-1]
+        assert isinstance(completion, Completion), "a backend's last piece is its completion"
+        thoughts = {"reasoning_content": completion.reasoning} if completion.reasoning else {}
+        message = AIMessage(
+            content=completion.text, additional_kwargs=thoughts, **_facts(completion)
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    # The parameters stand in the signature for those who look there what can be told.
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        seed: int | None = None,
+        **_: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        given = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
+        options = {name: value for name, value in given.items() if value is not None}
         with closing(self._pieces(messages, stop, options)) as pieces:
             for piece in pieces:
-                if isinstance(piece, Completion):
-                    message = AIMessageChunk(content="", **_facts(piece))
-                else:
-                    message = AIMessageChunk(content=piece.text)
-                chunk = ChatGenerationChunk(message=message)
-                if run_manager and message.content:
-                    run_manager.on_llm_new_token(message.content, chunk=chunk)
+                chunk = ChatGenerationChunk(message=_chunk(piece))
+                if run_manager and chunk.message.content:
+                    run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
                 yield chunk
 
     def _pieces(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
-    ) -> Any:
+    ) -> Generator[Token | Completion]:
         known = ("temperature", "top_p", "max_tokens", "seed")
         changes = {name: options[name] for name in known if name in options}
         params = replace(self.params, **changes, stop=tuple(stop or self.params.stop))
         prompt = Prompt(tuple(_message(one) for one in messages), "langchain")
-        return self.backend.stream(prompt, params)
+        pieces: Any = self.backend.stream(prompt, params)
+        with closing(pieces):
+            for piece in pieces:
+                if isinstance(piece, Completion) and piece.finish_reason in ("broken", "cancelled"):
+                    raise BrokenOff(
+                        f"{self.model_name} did not come to the end of its answer.",
+                        "Ask again.",
+                        partial=piece,
+                    )
+                yield piece
+
+
+def _chunk(piece: Token | Completion) -> AIMessageChunk:
+    if isinstance(piece, Completion):
+        return AIMessageChunk(content="", **_facts(piece))
+    if piece.reasoning:
+        return AIMessageChunk(content="", additional_kwargs={"reasoning_content": piece.text})
+    return AIMessageChunk(content=piece.text)
 
 
 def _message(message: BaseMessage) -> Message:
@@ -170,6 +238,7 @@ def _facts(completion: Completion) -> dict[str, Any]:
             "model_name": completion.model,
             "finish_reason": completion.finish_reason,
             "seconds": completion.seconds,
+            "ignored": list(completion.ignored),
         }
     }
     sent, got = completion.input_tokens, completion.output_tokens

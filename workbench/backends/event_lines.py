@@ -17,18 +17,23 @@ _OTHER_ENDS = {
     b"\xe2\x80\xa9": b"\\u2029",
 }
 _OTHER_END = re.compile(b"|".join(_OTHER_ENDS))
-_BEGUN = (b"\xe2\x80", b"\xe2", b"\xc2")
 
 
 async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[str]:
     """Yield the lines of a stream of UTF-8, without their ends."""
+    async for line in _split(chunks):
+        yield line.decode(errors="replace").rstrip("\r\n")
+
+
+async def _split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield lines with their ends; the last one may have none."""
     held = b""
     async for chunk in chunks:
         *whole, held = (held + chunk).split(b"\n")
         for line in whole:
-            yield line.decode(errors="replace").removesuffix("\r")
+            yield line + b"\n"
     if held:
-        yield held.decode(errors="replace")
+        yield held
 
 
 def mend(client: Any) -> None:
@@ -49,16 +54,10 @@ async def _mend_response(response: Any) -> None:
             self._inner = inner
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            held = line = b""
-            async for chunk in self._inner:
-                found = _OTHER_END.sub(lambda at: _OTHER_ENDS[at[0]], held + chunk)
-                held = next((begun for begun in _BEGUN if found.endswith(begun)), b"")
-                ready = found.removesuffix(held)
-                *whole, line = (line + ready).split(b"\n")
-                if not all(_is_sound(one) for one in whole):
+            async for line in _split(self._inner):
+                if line.endswith(b"\n") and not _is_sound(line):
                     raise httpx.RemoteProtocolError("an event that is no JSON")
-                yield ready
-            yield held
+                yield _OTHER_END.sub(lambda at: _OTHER_ENDS[at[0]], line)
 
         async def aclose(self) -> None:
             await self._inner.aclose()
@@ -70,7 +69,7 @@ async def _mend_response(response: Any) -> None:
 
 def _is_sound(line: bytes) -> bool:
     data = line.removeprefix(b"data:").strip()
-    if data == line.strip() or data in (b"", b"[DONE]"):
+    if not line.startswith(b"data:") or data in (b"", b"[DONE]"):
         return True
     try:
         json.loads(data)

@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench.errors import BackendError, DeadlineExceeded, MissingKey, WorkbenchError
@@ -108,9 +108,11 @@ def explained(error: BaseException, server: Server, silence: float | None = None
     if isinstance(error, WorkbenchError):
         return error
     chain = list(_chain(error))
-    for one in chain:
-        if (reply := _reply(one)) is not None:
-            return refusal(reply, server)
+    replies = [reply for one in chain if (reply := _reply(one)) is not None]
+    if replies:
+        # Some libraries leave the headers behind, in the error that theirs was made from.
+        headers = next((reply.headers for reply in replies if reply.headers), {})
+        return refusal(replace(replies[0], headers=headers), server)
     names = {kind.__name__ for one in chain for kind in type(one).__mro__}
     what = next(type(one).__name__ for one in reversed(chain))
     if names & _NOBODY:
