@@ -15,7 +15,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -143,9 +143,14 @@ def answer_key(identity: str, prompt: Prompt, params: SamplingParams) -> str:
 
 def holds(identity: str, prompt: Prompt, params: SamplingParams) -> bool:
     """Say whether the answer of the backend of that identity is in the cache."""
+    return bool(known([answer_key(identity, prompt, params)]))
+
+
+def known(keys: Sequence[str]) -> set[str]:
+    """Return those keys (see ``answer_key``) whose answers are in the cache."""
     file = settings().answers
-    rows = _read(file, "SELECT 1 FROM answers WHERE key = ?", answer_key(identity, prompt, params))
-    return bool(rows)
+    wanted = "SELECT key FROM answers WHERE key IN (SELECT value FROM json_each(?))"
+    return {str(row[0]) for row in _read(file, wanted, json.dumps(keys))}
 
 
 def latest_identity(backend: str) -> str | None:

@@ -64,9 +64,9 @@ class Price:
 
     def __str__(self) -> str:
         when = f", {self.date}" if self.date else ""
-        return (
-            f"{self.input:g} in, {self.output:g} out USD per million tokens ({self.source}{when})"
-        )
+        free = self.input == self.output == 0
+        rates = f"{self.input:g} in, {self.output:g} out USD per million tokens"
+        return f"{'0 USD' if free else rates} ({self.source}{when})"
 
 
 def price_of(backend: str) -> Price | None:

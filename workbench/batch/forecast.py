@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import math
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.backends import load_backend, loaded
-from workbench.backends.cache import Cached, holds, latest_identity
+from workbench.backends.cache import Cached, answer_key, known, latest_identity
 from workbench.backends.prices import LOCAL, Price, money, price_of
 from workbench.backends.wrapping import capabilities_of, identity_of, name_of
 from workbench.batch.past import Past, Speed, measured_speeds, past_answers, speed_at
@@ -331,7 +332,7 @@ def _forecast(
     read = written = Span(0, 0)
     minutes: Span | None = Span(0, 0)
     if prompts and one.backend.partition("/")[0] not in _SILENT:
-        read = _sum(_input(one, prompt) for prompt in prompts)
+        read = _sum(_input(one, prompt) * times for prompt, times in Counter(prompts).items())
         basis.append("tokens in were counted" if one.counter else "tokens in are estimated")
         written, why = _output([params.max_tokens for params in asks], past)
         basis.append(why)
@@ -367,11 +368,12 @@ def _without_cached(one: _Asked, jobs: Sequence[_Job]) -> tuple[int | None, Sequ
         return 0, jobs
     if one.hits:
         return None, jobs
-    left = [
-        (question, prompt, sample)
+    keys = [
+        answer_key(identity, prompt, one.params(question, sample)) if prompt else ""
         for question, prompt, sample in jobs
-        if prompt is None or not holds(identity, prompt, one.params(question, sample))
     ]
+    kept = known(keys)
+    left = [job for job, key in zip(jobs, keys, strict=True) if key not in kept]
     return len(jobs) - len(left), left
 
 
