@@ -34,6 +34,7 @@ from workbench.settings import settings
 from workbench.types import Backend
 
 _POLL_SECONDS = 0.2
+_GIVE_UP_SECONDS = 0.05
 
 Key = tuple[str, str]
 Waiting = Callable[[list[str]], object]
@@ -79,7 +80,7 @@ class _Waiter:
     thread: int
     keep: bool
     order: int
-    limit: int = 0
+    limit: int | None = None
 
     @property
     def needs_room(self) -> bool:
@@ -283,14 +284,15 @@ def _try(waiter: _Waiter) -> tuple[_Place | None, list[_Place]]:
     if place is not None:
         # One that comes or goes ends by itself. Whoever asked before it was loaded may share it;
         # later ones queue up, or those who wait for its room would wait forever.
-        early = waiter.order < place.order
-        if place.state != "ready" or not (early or _is_turn(waiter)):
+        if place.state != "ready" or not (waiter.order < place.order or _is_turn(waiter)):
             return None, []
         _lease(place, waiter)
         return place, []
-    waiter.limit = _limit(waiter.footprint.device)
-    _refuse_if_hopeless(waiter)
-    leaving = _to_unload(waiter) if _is_turn(waiter) else None
+    its_turn = _is_turn(waiter)
+    if its_turn or waiter.limit is None:  # at once, and then again when it matters
+        waiter.limit = _limit(waiter.footprint.device)
+        _refuse_if_hopeless(waiter)
+    leaving = _to_unload(waiter) if its_turn else None
     if leaving is None:
         return None, []
     for one in leaving:
@@ -344,19 +346,20 @@ def _to_unload(waiter: _Waiter) -> list[_Place] | None:
 
 
 def _fits(waiter: _Waiter, staying: Iterable[_Place]) -> bool:
+    if not waiter.footprint.parts:
+        return True
     device = waiter.footprint.device
     taken = together([*(place.footprint for place in staying), waiter.footprint], device)
-    return not waiter.footprint.parts or taken <= waiter.limit
+    return taken <= (waiter.limit or 0)
 
 
 def _refuse_if_hopeless(waiter: _Waiter) -> None:
     """Raise TooLarge where there would be no room though all who can gave back their leases."""
-    if not waiter.footprint.parts:
-        return
+    limit = waiter.limit or 0
     if not _fits(waiter, []):
-        raise memory.too_large(waiter.estimate, waiter.limit)
+        raise memory.too_large(waiter.estimate, limit)
     needs = f"{waiter.name} needs {gib(waiter.footprint.total)} of memory"
-    most = f"models may take {gib(waiter.limit)} together"
+    most = f"models may take {gib(limit)} together"
     kept = _on_device(waiter, (place for place in _places.values() if place.kept))
     if not _fits(waiter, kept):
         raise TooLarge(
@@ -423,11 +426,10 @@ def _locked() -> Iterator[None]:
 
 def _give_back(place: _Place, thread: int) -> None:
     _given_back.put((place, thread))
-    # Where the lock is taken, by this very thread perhaps, those who wait look soon by themselves.
-    if _state.acquire(blocking=False):
+    # It may be this very thread that has the lock: then it is written down a little later.
+    if _state.acquire(timeout=_GIVE_UP_SECONDS):
         try:
             _write_down()
-            _state.notify_all()
         finally:
             _state.release()
 
@@ -440,6 +442,7 @@ def _write_down() -> None:
             return
         place.leases.remove(thread)
         place.used = time.time()
+        _state.notify_all()
 
 
 # --- in and out ------------------------------------------------------------------------
