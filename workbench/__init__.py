@@ -2,7 +2,7 @@
 
 >>> import workbench as wb
 >>> sorted(wb.__all__)[:4]
-['Comparison', 'Pane', 'RunSpec', 'WorkbenchError']
+['Api', 'Comparison', 'OwnGpu', 'Pane']
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.api import (
         ask,
+        batch,
         contamination,
         corpus_map,
         crawl,
@@ -25,25 +26,39 @@ if TYPE_CHECKING:
         stream,
         stream_retrieval_report,
         stream_solvers,
+        throughput,
         tune_embedder,
         watch,
     )
+    from workbench.backends.memory import estimate_memory
+    from workbench.backends.serving import serving
     from workbench.comparison import Comparison
     from workbench.corpus import list_corpora, open_corpus
+    from workbench.cost.assumptions import Api, OwnGpu, Tokens
+    from workbench.cost.break_even import break_even
+    from workbench.cost.run_cost import run_cost
     from workbench.errors import WorkbenchError
+    from workbench.langchain import as_chat_model
     from workbench.retrieval import register_embedder
     from workbench.spec import Pane, RunSpec, read_source, solver
     from workbench.suites import load_suite
 
 __all__ = [
+    "Api",
     "Comparison",
+    "OwnGpu",
     "Pane",
     "RunSpec",
+    "Tokens",
     "WorkbenchError",
+    "as_chat_model",
     "ask",
+    "batch",
+    "break_even",
     "contamination",
     "corpus_map",
     "crawl",
+    "estimate_memory",
     "index",
     "inspect_query",
     "list_corpora",
@@ -53,17 +68,28 @@ __all__ = [
     "read_source",
     "register_embedder",
     "retrieval_report",
+    "run_cost",
     "runs",
     "search",
+    "serving",
     "solver",
     "stream",
     "stream_retrieval_report",
     "stream_solvers",
+    "throughput",
     "tune_embedder",
     "watch",
 ]
 
 _HOMES = {
+    "Api": "workbench.cost",
+    "OwnGpu": "workbench.cost",
+    "Tokens": "workbench.cost",
+    "as_chat_model": "workbench.langchain",
+    "break_even": "workbench.cost",
+    "estimate_memory": "workbench.backends.memory",
+    "run_cost": "workbench.cost",
+    "serving": "workbench.backends.serving",
     "Comparison": "workbench.comparison",
     "Pane": "workbench.spec",
     "RunSpec": "workbench.spec",

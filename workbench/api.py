@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import corpus as corpora
-from workbench import retrieval, weights
+from workbench import cost, retrieval, weights
+from workbench.batch import finish, read_prompts, run_batch
 from workbench.comparison import Column, Comparison
 from workbench.corpus.caps import DEFAULT_CAPS
 from workbench.corpus.contamination import find_contamination
@@ -29,6 +31,7 @@ from workbench.spec import (
     RunSpec,
     build_corpus_index,
     open_corpus_index,
+    panes,
     read_source,
     solver,
     with_unique_names,
@@ -36,14 +39,15 @@ from workbench.spec import (
 from workbench.store import Store
 from workbench.suites import RetrievalSuite
 from workbench.suites.solutions import load_solutions
-from workbench.types import Result, SourceFile
+from workbench.types import Question, Result, SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from pathlib import Path
 
+    from workbench.batch import Batch, Preflight
     from workbench.corpus import Corpus
     from workbench.corpus.contamination import Contamination
+    from workbench.cost import Throughput
     from workbench.lab import CorpusMap, Inspection, RetrievalReport
     from workbench.lab.map import GroupName, MethodName
     from workbench.lab.tuning import TuningReport
@@ -365,6 +369,67 @@ def ask(
     made = [solver(one, retriever=searched, k=k, calls=calls, **params) for one in backends]
     together = with_unique_names([*made, *solvers])
     return (show or watch)(stream_solvers(spec.question(), together, asdict(spec)))
+
+
+def batch(
+    prompts: Sequence[str | Question] | Path,
+    *,
+    backends: Sequence[Any] = (DEFAULT_BACKEND,),
+    solvers: Sequence[Solver] = (),
+    samples: int = 1,
+    confirm: Callable[[Preflight], bool] | None = None,
+    again: bool = False,
+    spec: RunSpec | None = None,
+    **params: Any,
+) -> Batch:
+    """Put many prompts to several backends, and return all answers as a Batch.
+
+    ``prompts`` are texts, Questions, or a file (see ``workbench batch``). Each answer is stored as
+    it comes; the same call goes on where it was stopped, and ``again`` begins anew. ``spec`` says
+    the rest: task, languages, corpus, cache, budget, fallback. ``confirm`` is shown what it will
+    take where that may cost more than WORKBENCH_ASK_ABOVE. ``params`` are sampling parameters.
+
+    Raises:
+        BadInput: something asked for is wrong; no backend was called.
+        Cancelled: ``confirm`` said no.
+    """
+    base = spec or RunSpec()
+    named = [one for one in backends if isinstance(one, str)]
+    base = replace(base, panes=panes(named), params=(*base.params, *params.items()))
+    questions = _questions(prompts, base)
+    calls, searched = base.calls(), base.corpus_retriever()
+    options = {"retriever": searched, "k": base.k, "calls": calls, **dict(base.params)}
+    made = with_unique_names([*(solver(one, **options) for one in backends), *solvers])
+    states = run_batch(questions, made, asdict(base), samples=samples, confirm=confirm, again=again)
+    return finish(states)
+
+
+def _questions(prompts: Sequence[str | Question] | Path, spec: RunSpec) -> list[Question]:
+    if isinstance(prompts, str):
+        raise BadInput("One text is no batch.", "Write a list: batch([text]), or use ask(text).")
+    if isinstance(prompts, Path):
+        return list(read_prompts(prompts, spec))
+    asked = [
+        one if isinstance(one, Question) else replace(spec, text=one).question() for one in prompts
+    ]
+    for text in prompts:
+        if isinstance(text, str):
+            replace(spec, text=text).check()
+    return asked
+
+
+def throughput(backend: str, **options: Any) -> Throughput:
+    """Measure what a backend answers a second on this machine, at several concurrencies.
+
+    ``options`` are ``concurrencies``, ``requests``, ``max_tokens``, ``prompts`` and ``repeats`` of
+    ``workbench.cost.throughput``. What was measured is kept, for break-evens and forecasts.
+
+    Raises:
+        BadInput: the backend's name is unknown, or an option is out of its range.
+    """
+    with closing(cost.throughput(backend, **options)) as states:
+        *_, measured = states
+    return measured
 
 
 def watch(comparisons: Generator[Comparison]) -> Comparison:

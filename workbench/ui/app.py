@@ -22,6 +22,7 @@ import gradio as gr
 from workbench.report import style
 from workbench.ui.compare import CompareTab
 from workbench.ui.corpora import CorporaTab
+from workbench.ui.cost import CostTab
 from workbench.ui.retrieval import RetrievalTab
 
 _HERE = Path(__file__).parent
@@ -47,11 +48,17 @@ def build() -> gr.Blocks:
             corpora = CorporaTab()
         with gr.Tab("Retrieval", elem_id="tab-retrieval"):
             lab = RetrievalTab()
+        with gr.Tab("Cost", elem_id="tab-cost"):
+            cost = CostTab()
         corpora.wire(compare, lab)
+        others = (corpora, lab, cost)
         page.load(
-            lambda index: [*compare.refresh(index), *corpora.refresh(), *lab.refresh()],
+            lambda index: [
+                *compare.refresh(index),
+                *(new for tab in others for new in tab.refresh()),
+            ],
             compare.index,
-            [*compare.refreshed, *corpora.refreshed, *lab.refreshed],
+            [*compare.refreshed, *(part for tab in others for part in tab.refreshed)],
             show_progress="hidden",
             api_visibility="private",
         )
