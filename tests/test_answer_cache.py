@@ -317,6 +317,23 @@ def test_many_threads_and_keys_lose_nothing() -> None:
     assert share.hits == 80
 
 
+WRITER = """
+import sys
+from test_answer_cache import Fake, PARAMS, ask
+for n in range(30):
+    ask(Fake(), params=PARAMS.nth(100 * int(sys.argv[1]) + n))
+"""
+
+
+def test_many_processes_lose_nothing() -> None:
+    children = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(n)], cwd=Path(__file__).parent)
+        for n in range(2)
+    ]
+    assert [child.wait(60) for child in children] == [0, 0]
+    assert info().entries == 60
+
+
 CHILD = """
 import os, signal, sys, time
 from test_answer_cache import Fake, PARAMS, PROMPT, ask, cached

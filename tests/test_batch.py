@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import typer
+from fake_openai import fake_server
 from typer.testing import CliRunner
 
 from workbench.backends.cache import cached
@@ -34,6 +35,7 @@ from workbench.cancel import cancelled, cancelled_by
 from workbench.cli.batch import batch as batch_command
 from workbench.errors import BackendError, BadInput, BrokenOff, Cancelled
 from workbench.machine import hardware
+from workbench.progress import heard_by
 from workbench.run import answer_all
 from workbench.settings import settings
 from workbench.spec import Pane, RunSpec, solver
@@ -630,6 +632,49 @@ def test_nobody_is_asked_below_the_limit_or_where_nothing_is_left() -> None:
     assert batch.errors == 0
     own_price("fake/*", 1000.0, 1000.0)
     assert run([Fake("fake/a")], confirm=None).run == batch.run
+
+
+def test_the_bar_tells_how_far_it_is_with_errors_and_money() -> None:
+    heard: list[tuple[float, float | None, str]] = []
+    texts: list[str] = []
+
+    def failing(question: Question) -> Iterator[Event]:
+        if question.id == "q3":
+            raise BackendError("503")
+        yield answered()
+
+    with heard_by(lambda done, total, what, unit: heard.append((done, total, what))):
+        for step in run_batch(QUESTIONS, [Fake("a", failing)], {}, confirm=lambda flight: True):
+            texts.append(str(step))
+    assert {what for _, _, what in heard} >= {"Reckoning", "Answering"}
+    assert all(total == 4 for _, total, what in heard if what == "Answering")
+    assert (texts[0], texts[-1]) == ("0 errors, 0 USD", "1 errors, 0.75 USD")
+
+
+def test_a_batch_over_real_calls_is_cached_whole_and_resumes_past_its_budget() -> None:
+    with fake_server() as server:
+        name = f"openai-compatible/echo@{server.url}/v1"
+        own_price(name, 1000.0, 1000.0)  # 0.1 cent a token
+        spec = RunSpec(panes=(Pane(name),), params=(("max_tokens", 50),))
+
+        def batch(spec: RunSpec, **options: object) -> Batch:
+            done = run_batch(QUESTIONS, spec.solvers(), asdict(spec), **options)
+            return finish(done)
+
+        with pytest.raises(BadInput, match="which is more than"):
+            batch(spec)
+        poor = batch(replace(spec, budget=0.01), confirm=lambda flight: True)
+        assert (poor.errors, server.requests) == (4, [])
+        rich = batch(replace(spec, budget=1000.0), confirm=lambda flight: True)
+        (row,) = rich.summary
+        assert (rich.run, rich.errors, row.cached, len(server.requests)) == (poor.run, 0, 0, 4)
+        assert row.usd == pytest.approx((row.input_tokens + row.output_tokens) / 1000)
+
+        # Everything is in the cache now: nothing can cost, so nobody is asked.
+        again = batch(spec, again=True)
+        (row,) = again.summary
+        assert (again.errors, row.cached, row.usd, len(server.requests)) == (0, 4, 0.0, 4)
+        assert [one.answer.raw for one in again.results] == [one.answer.raw for one in rich.results]
 
 
 @pytest.mark.parametrize(

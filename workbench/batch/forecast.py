@@ -239,14 +239,15 @@ def preflight(
     bare, unaskable = _render(questions)
     forecasts = []
     done_before = 0
-    with bar(total=len(asked) * len(questions), desc="Reckoning", unit="prompt") as shown:
-        for one in asked:
-            jobs = []
-            for question in questions:
-                shown.update()
-                left = [n for n in range(samples) if (one.solver, question.id, n) not in done]
-                done_before += samples - len(left)
-                jobs += [(question, bare.get(question.id), sample) for sample in left]
+    with bar(asked, desc="Reckoning", unit="solver") as shown:
+        for one in shown:
+            jobs = [
+                (question, bare.get(question.id), sample)
+                for question in questions
+                for sample in range(samples)
+                if (one.solver, question.id, sample) not in done
+            ]
+            done_before += len(questions) * samples - len(jobs)
             speed = speed_at(speeds.get(one.backend, []), one.workers)
             forecasts.append(_forecast(one, jobs, past.get(one.backend), speed))
     return Preflight(tuple(forecasts), done_before, unaskable)
