@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -166,7 +167,7 @@ def test_a_call_deadline_holds_against_a_stream_that_never_pauses():
 
 def test_the_partial_answer_keeps_what_was_sent_where_the_backend_can_still_say():
     error, _ = caught(
-        DeadlineExceeded, lambda: ask(Scripted(["half", 9.0]), Limits(call_timeout=0.2))
+        DeadlineExceeded, lambda: ask(Scripted(["half", 9.0]), Limits(call_timeout=0.6))
     )
     assert error.partial.sent == SENT and error.partial.text == "half"
 
@@ -197,9 +198,11 @@ def test_a_reader_who_pauses_does_not_make_the_backend_late():
 
 
 def test_a_missed_deadline_is_not_tried_again():
-    backend = Scripted([9.0])
-    caught(DeadlineExceeded, lambda: ask(backend, replace(FAST, token_timeout=0.2)))
-    assert len(backend.times) == 1
+    own = DeadlineExceeded("Silent for long.", transient=True)
+    for steps in ([9.0], [own]):
+        backend = Scripted(steps)
+        caught(DeadlineExceeded, partial(ask, backend, replace(FAST, token_timeout=0.2)))
+        assert len(backend.times) == 1
 
 
 # --- stopping --------------------------------------------------------------------------
@@ -311,8 +314,8 @@ def test_no_key_stands_in_the_error_of_a_library(monkeypatch):
 @pytest.mark.parametrize("asked", [0.0, 0.6])
 def test_what_the_server_asks_for_beats_the_jitter(asked):
     backend = Scripted([busy(429, asked)], ["x"])
-    ask(backend, replace(FAST, first_backoff=5.0))
-    assert asked <= backend.times[1] - backend.times[0] < asked + 0.3
+    ask(backend, replace(FAST, first_backoff=60.0, longest_backoff=60.0))
+    assert asked <= backend.times[1] - backend.times[0] < asked + 1
 
 
 def test_waits_are_random_below_a_bound_that_doubles_up_to_the_longest():
@@ -321,7 +324,7 @@ def test_waits_are_random_below_a_bound_that_doubles_up_to_the_longest():
     caught(BackendError, lambda: ask(backend, limits))
     waits = [later - earlier for earlier, later in pairwise(backend.times)]
     assert all(
-        wait < bound + 0.1 for wait, bound in zip(waits, [0.05, 0.1, 0.2, 0.2, 0.2], strict=True)
+        wait < bound + 0.3 for wait, bound in zip(waits, [0.05, 0.1, 0.2, 0.2, 0.2], strict=True)
     )
     assert len({round(wait, 4) for wait in waits}) == 5
 
