@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.api import (
         ask,
-        batch,
+        ask_many,
         contamination,
         corpus_map,
         crawl,
@@ -53,7 +53,7 @@ __all__ = [
     "WorkbenchError",
     "as_chat_model",
     "ask",
-    "batch",
+    "ask_many",
     "break_even",
     "contamination",
     "corpus_map",

@@ -371,7 +371,7 @@ def ask(
     return (show or watch)(stream_solvers(spec.question(), together, asdict(spec)))
 
 
-def batch(
+def ask_many(
     prompts: Sequence[str | Question] | Path,
     *,
     backends: Sequence[Any] = (DEFAULT_BACKEND,),
@@ -406,7 +406,7 @@ def batch(
 
 def _questions(prompts: Sequence[str | Question] | Path, spec: RunSpec) -> list[Question]:
     if isinstance(prompts, str):
-        raise BadInput("One text is no batch.", "Write a list: batch([text]), or use ask(text).")
+        raise BadInput("One text is no batch.", "Write a list: ask_many([text]), or use ask(text).")
     if isinstance(prompts, Path):
         return list(read_prompts(prompts, spec))
     asked = [
