@@ -157,6 +157,21 @@ def test_the_measured_mix_of_tokens_is_served_as_fast_as_it_was() -> None:
     assert reading.capacity == pytest.approx(1800)
 
 
+def test_a_request_takes_its_tokens_in_and_out_by_what_each_took() -> None:
+    # A token in took 1 ms, one out 4 ms: a second of 200 in and 200 out.
+    speed = {"output_tokens_per_second": (200.0,), "input_tokens_per_second": (200.0,)}
+    gpu = OwnGpu(1.0, 1, **speed, reading_share=0.2)
+    for read, written in ((200, 200), (1000, 10), (10, 1000), (0, 50)):
+        one = break_even(PAPER, gpu, tokens=Tokens.typed(read, written))
+        assert 3600 / one.capacity == pytest.approx(read * 0.001 + written * 0.004)
+        slower = break_even(PAPER, OwnGpu(1.0, 1, **speed), tokens=Tokens.typed(read, written))
+        assert slower.capacity <= one.capacity * (1 + 1e-9)
+        ends = {"reading_share": (0.0, 1.0)}
+        wide = break_even(PAPER, gpu, tokens=Tokens.typed(read, written or 1), ranges=ends)
+        assert wide.capacity_interval.low <= wide.capacity
+        assert wide.capacity_interval.high is None or wide.capacity_interval.high >= wide.capacity
+
+
 def test_costs_at_a_load_are_told() -> None:
     one = break_even(PAPER, OwnGpu(4.05, 2, (200.0,)), load=500)
     assert "12.50 USD an hour and 3 GPUs 12.15 USD: own GPUs are cheaper" in one.sentence
@@ -285,6 +300,7 @@ def test_what_can_undo_it_comes_first_and_what_does_nothing_last() -> None:
         lambda: OwnGpu(1.0, 1, (0.0,)),
         lambda: OwnGpu(1.0, 1, utilisation=0.0),
         lambda: OwnGpu(1.0, 1, utilisation=1.2),
+        lambda: OwnGpu(1.0, 1, reading_share=1.5),
         lambda: OwnGpu(1.0, 1, (5.0,), output_tokens_per_second=(1.0,)),
         lambda: OwnGpu(1.0, 1, (), (1.0, 2.0), (1.0,)),
         lambda: Tokens((), ()),
@@ -400,6 +416,17 @@ def test_a_bar_reaches_from_the_crossover_to_where_the_assumption_moves_it() -> 
             assert ends[bar.title] == pytest.approx(getattr(bar, moved).first)
 
 
+def test_where_nothing_pays_the_picture_shows_how_far_it_is_from_paying() -> None:
+    one = two(100)
+    assert one.crossover.ratio == pytest.approx(1.62)
+    assert [bar.at_high.ratio for bar in one.sensitivities if bar.name == "usd_per_request"] == [
+        pytest.approx(1.35)
+    ]
+    figure = tornado(one)
+    assert figure.layout.xaxis.title.text == "times the API's price"
+    assert any(bars.x and max(map(abs, bars.x)) > 0 for bars in figure.data)
+
+
 # --- the command -----------------------------------------------------------------------
 
 
@@ -414,7 +441,7 @@ def test_the_example_prints_324() -> None:
     assert "324 requests an hour" in " ".join(printed.split())
     assert "assumed numbers" in " ".join(printed.split())
     rows = json.loads(call("--example", "--json"))
-    assert rows[0]["crossover"] == {"first": 324.0, "for_good": 324.0}
+    assert rows[0]["crossover"] == {"first": 324.0, "for_good": 324.0, "ratio": None}
     assert rows[-1]["verdict"] == "never"
 
 

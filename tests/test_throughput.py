@@ -282,6 +282,7 @@ def test_the_file_says_what_was_measured(measuring: Measuring) -> None:
         "latency_p50",
         "latency_p95",
         "first_token_p50",
+        "reading_share",
         "repeats",
     }
     assert found["machine"]["processor"]
@@ -368,6 +369,38 @@ def test_the_command_measures_and_its_picture_has_a_point_a_concurrency(
     assert "errors" in shown.stdout
     measuring(Fake(0.001, fails=lambda number: number == 3))
     assert CliRunner().invoke(app, arguments).exit_code == 1
+
+
+class Reading(Fake):
+    """Takes 0.1 ms a token in and 1 ms a token out."""
+
+    def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
+        tokens_in, tokens_out = len(prompt.messages[0].content), 5 + len(self.prompts) % 7
+        self.prompts.append("")
+        time.sleep(tokens_in * 1e-4 + tokens_out * 1e-3)
+        yield Token("a")
+        yield Completion("a", tokens_in, tokens_out, 1.0, 0.0, "stop", NAME)
+
+
+def test_what_a_token_in_and_out_takes_is_told_from_requests_that_differ(
+    measuring: Measuring,
+) -> None:
+    measuring(Reading())
+    *_, measured = throughput(NAME, [1], requests=14, repeats=1)
+    (point,) = measured.points
+    reading, writing = 1e-4 * point.input_tokens_per_second, 1e-3 * point.tokens_per_second
+    assert point.reading_share == pytest.approx(reading / (reading + writing), abs=0.1)
+    # Requests quite unlike those that were measured.
+    for tokens in ((20, 60), (900, 5)):
+        named = {"input_tokens": tokens[0], "output_tokens": tokens[1]}
+        one = Case(4.05, 2, 0.025, throughput=NAME, **named).break_even()
+        assert 3600 / one.capacity == pytest.approx(tokens[0] * 1e-4 + tokens[1] * 1e-3, rel=0.25)
+
+
+def test_requests_that_are_alike_do_not_tell_it(measuring: Measuring) -> None:
+    measuring(Fake(0.001))
+    *_, measured = throughput(NAME, [1], requests=4, repeats=1)
+    assert measured.points[0].reading_share is None
 
 
 @pytest.mark.models

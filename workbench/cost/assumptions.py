@@ -20,9 +20,12 @@ TITLES: dict[str, str] = {
     "gpus": "GPUs at least",
     "requests_per_hour_per_gpu": "requests a GPU and hour",
     "throughput": "measured throughput, times",
+    "reading_share": "share of time spent reading",
     "utilisation": "utilisation",
 }
 """The assumptions by name, in words; what is not known of a case is not among its assumptions."""
+SHARES = ("utilisation", "reading_share")
+"""The assumptions that are at most 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ class OwnGpu:
 
     ``requests_per_hour_per_gpu`` is one number that was typed, or one a repeat of a measurement;
     where it is empty, ``output_tokens_per_second`` and ``input_tokens_per_second`` (one a repeat)
-    say how fast a GPU is. Where all three are empty, nothing limits what the GPUs serve, which is
+    say how fast a GPU is, and ``reading_share`` which part of that time went into tokens in. Where
+    all three are empty, nothing limits what the GPUs serve, which is
     what a comparison on paper takes for granted. ``utilisation`` is the share of that speed that
     traffic really uses: requests come unevenly, and idle hours are paid for, too.
 
@@ -105,6 +109,7 @@ class OwnGpu:
     requests_per_hour_per_gpu: tuple[float, ...] = ()
     output_tokens_per_second: tuple[float, ...] = ()
     input_tokens_per_second: tuple[float, ...] = ()
+    reading_share: float | None = None
     utilisation: float = 1.0
 
     def __post_init__(self) -> None:
@@ -114,6 +119,10 @@ class OwnGpu:
         if not 0 < self.utilisation <= 1:
             raise BadInput(
                 f"A utilisation of {self.utilisation:g} cannot be.", "Give a share: 0.6 is 60 %."
+            )
+        if self.reading_share is not None and not 0 <= self.reading_share <= 1:
+            raise BadInput(
+                f"A share of {self.reading_share:g} spent reading cannot be.", "Give 0 to 1."
             )
         for title, values in (
             ("Requests a GPU and hour", self.requests_per_hour_per_gpu),
@@ -136,6 +145,12 @@ class OwnGpu:
     def needs_tokens(self) -> bool:
         """Whether the requests that a GPU serves depend on their tokens."""
         return bool(self.output_tokens_per_second or self.input_tokens_per_second)
+
+    @property
+    def knows_share(self) -> bool:
+        """Whether it is known how much longer a token out takes than a token in."""
+        measured = self.output_tokens_per_second and self.input_tokens_per_second
+        return bool(measured) and self.reading_share is not None
 
     @property
     def is_limited(self) -> bool:
@@ -172,6 +187,8 @@ def assumed(api: Api, gpu: OwnGpu, tokens: Tokens | None) -> dict[str, float]:
         values["requests_per_hour_per_gpu"] = _mean(gpu.requests_per_hour_per_gpu)
     if gpu.needs_tokens:
         values["throughput"] = 1.0
+    if gpu.knows_share and gpu.reading_share is not None:
+        values["reading_share"] = gpu.reading_share
     if gpu.is_limited:
         values["utilisation"] = gpu.utilisation
     return values
@@ -191,7 +208,7 @@ def check_ranges(ranges: Ranges, values: Mapping[str, float]) -> None:
         _check_all(title, (low, high), above=name in ("requests_per_hour_per_gpu", "throughput"))
         if low > high:
             raise BadInput(f"{title} is from {low:g} to {high:g}.", "Give the lower end first.")
-        if name == "utilisation" and not 0 < low <= high <= 1:
+        if (high > 1 and name in SHARES) or (name == "utilisation" and low == 0):
             raise BadInput(f"{title} is from {low:g} to {high:g}.", "It is a share, up to 1.")
         if name == "gpus" and not (low >= 1 and low == int(low) and high == int(high)):
             raise BadInput(f"{title} is from {low:g} to {high:g}.", "Give whole numbers from 1.")

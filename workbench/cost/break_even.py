@@ -4,13 +4,13 @@ The formulas, for a load of x requests an hour:
 
     c    = usd_per_request, or (input_price * i + output_price * o) / 1,000,000
     K    = utilisation * requests_per_hour_per_gpu,
-           or utilisation * 3,600 / max(i / r_in, o / r_out)
+           or utilisation * 3,600 / (s * i / r_in + (1 - s) * o / r_out)
     n(x) = max(gpus, ceil(x / K))           GPUs are whole: a staircase
     API(x) = c * x        own(x) = p * n(x)
 
-where i and o are the mean tokens in and out of a request, p the price of a GPU and hour, and r_in
-and r_out the tokens a second that were measured. With q = p / c, the requests an hour that pay for
-one GPU:
+where i and o are the mean tokens in and out of a request, p the price of a GPU and hour, r_in and
+r_out the tokens a second that were measured, and s the share of that time spent reading. With
+q = p / c, the requests an hour that pay for one GPU:
 
     own GPUs never pay           where q > K: even a full GPU is dearer than the API
     they first pay from          gpus * q
@@ -20,8 +20,9 @@ Between the first and the last, each GPU that is added costs more than the API u
 n GPUs pay for loads from n * q to n * K.
 
 On r_in and r_out: let a token in take a seconds and a token out b, so that a * r_in + b * r_out = 1
-for what was measured. Then a * i + b * o lies between i / r_in and o / r_out, whatever a and b are.
-The slower one is taken. For requests of the measured mix of tokens the two are the same.
+for what was measured. With s = a * r_in, a request of i and o takes a * i + b * o seconds, which is
+the formula above. It lies between i / r_in and o / r_out, whatever s is; where s is not known, the
+slower of the two is taken. For requests of the measured mix of tokens all three are the same.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.cost.assumptions import (
+    SHARES,
     Api,
     OwnGpu,
     Ranges,
@@ -189,15 +191,19 @@ def break_even(
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """What the formulas give: numbers, or one number a resample; infinity is never."""
+    """What the formulas give: numbers, or one number a resample; infinity is never.
+
+    ``ratio`` is q / K: what a request costs on a full GPU, in times of what it costs on the API.
+    """
 
     usd_per_request: Numbers
     capacity: Numbers
     first: Numbers
     for_good: Numbers
+    ratio: Numbers
 
     def crossover(self) -> Crossover:
-        return Crossover(finite(self.first), finite(self.for_good))
+        return Crossover(finite(self.first), finite(self.for_good), finite(self.ratio))
 
 
 def _solve(values: Mapping[str, Any], gpu: OwnGpu) -> _Solved:
@@ -213,7 +219,8 @@ def _solve(values: Mapping[str, Any], gpu: OwnGpu) -> _Solved:
         lasting = pays & (q < capacity * (1 - ROUNDING))
         first = np.where(pays, least * q, np.inf)
         for_good = np.where(lasting, full * q, np.inf)
-    return _Solved(price, capacity, first, for_good)
+        ratio = np.where(np.isfinite(capacity), q / capacity, np.inf)
+    return _Solved(price, capacity, first, for_good, ratio)
 
 
 def _price(values: Mapping[str, Any]) -> Numbers:
@@ -230,21 +237,25 @@ def _capacity(values: Mapping[str, Any], gpu: OwnGpu) -> Numbers:
     if gpu.requests_per_hour_per_gpu:
         served = values["requests_per_hour_per_gpu"]
     else:
-        seconds = [
-            values[f"{way}_tokens"] / values.get(f"{way}_rate", np.mean(rates))
-            for way, rates in (
-                ("input", gpu.input_tokens_per_second),
-                ("output", gpu.output_tokens_per_second),
-            )
-            if rates
-        ]
         with np.errstate(divide="ignore"):
-            served = (
-                values["throughput"]
-                * _SECONDS_AN_HOUR
-                / np.max(np.stack(np.broadcast_arrays(*seconds)), axis=0)
-            )
+            served = values["throughput"] * _SECONDS_AN_HOUR / _seconds(values, gpu)
     return np.asarray(values["utilisation"] * served, dtype=float)
+
+
+def _seconds(values: Mapping[str, Any], gpu: OwnGpu) -> Numbers:
+    """Return the seconds of a GPU that a request takes."""
+    ways = [
+        np.asarray(values[f"{way}_tokens"] / values.get(f"{way}_rate", np.mean(rates)))
+        for way, rates in (
+            ("input", gpu.input_tokens_per_second),
+            ("output", gpu.output_tokens_per_second),
+        )
+        if rates
+    ]
+    if "reading_share" in values:
+        share = values["reading_share"]
+        return np.asarray(share * ways[0] + (1 - share) * ways[1])
+    return np.asarray(np.maximum(*ways)) if len(ways) == 2 else ways[0]
 
 
 def _draws(
@@ -314,13 +325,13 @@ def _swing(name: str, value: float) -> tuple[float, float]:
     if name == "gpus":  # they are whole
         return max(1.0, value - 1), value + 1
     high = value * (1 + SWING)
-    return value * (1 - SWING), min(1.0, high) if name == "utilisation" else high
+    return value * (1 - SWING), min(1.0, high) if name in SHARES else high
 
 
-def _reach(one: Sensitivity) -> tuple[float, float]:
-    """Return how far an assumption moves the load for good, and the first."""
+def _reach(one: Sensitivity) -> tuple[float, float, float]:
+    """Return how far an assumption moves the load for good, the first, and the ratio."""
     reaches = []
-    for name in ("for_good", "first"):
+    for name in ("for_good", "first", "ratio"):
         ends = [getattr(crossover, name) for crossover in (one.at_low, one.at_high)]
         if ends[0] == ends[1]:
             reaches.append(0.0)
@@ -328,4 +339,4 @@ def _reach(one: Sensitivity) -> tuple[float, float]:
             reaches.append(math.inf)
         else:
             reaches.append(abs(ends[0] - ends[1]))
-    return reaches[0], reaches[1]
+    return reaches[0], reaches[1], reaches[2]

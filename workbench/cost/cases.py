@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.backends.prices import price_of
 from workbench.cost.assumptions import Api, OwnGpu, Tokens
@@ -128,7 +128,7 @@ class Case:
         )
         return self._own(**_speed(point, tokens)), told
 
-    def _own(self, **speed: tuple[float, ...]) -> OwnGpu:
+    def _own(self, **speed: Any) -> OwnGpu:
         return OwnGpu(self.usd_per_hour, self.gpus, utilisation=self.utilisation, **speed)
 
 
@@ -136,7 +136,7 @@ CLASSIC = Case(usd_per_hour=4.05, gpus=2, usd_per_request=0.025)
 """The classic case; see ``SOURCE``."""
 
 
-def _speed(point: Point, tokens: Tokens | None) -> dict[str, tuple[float, ...]]:
+def _speed(point: Point, tokens: Tokens | None) -> dict[str, Any]:
     """Return a measured speed in tokens a second where tokens are known, else in requests.
 
     Repeats in which nothing was answered say nothing of the speed.
@@ -145,7 +145,11 @@ def _speed(point: Point, tokens: Tokens | None) -> dict[str, tuple[float, ...]]:
     read = tuple(one.input_tokens_per_second or 0.0 for one in repeats)
     written = tuple(one.tokens_per_second or 0.0 for one in repeats)
     if tokens is not None and all((*read, *written)):
-        return {"input_tokens_per_second": read, "output_tokens_per_second": written}
+        return {
+            "input_tokens_per_second": read,
+            "output_tokens_per_second": written,
+            "reading_share": point.reading_share,
+        }
     return {"requests_per_hour_per_gpu": tuple(3600 * one.requests_per_second for one in repeats)}
 
 

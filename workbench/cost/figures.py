@@ -190,64 +190,100 @@ def _note(one: Reckoning) -> str:
 def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
     """Draw how far each assumption, moved alone, moves the crossover; the widest on top.
 
-    ``which`` is the load from which own GPUs pay first or for good; without, that which is in
-    question. A bar that ends at "never" runs to the edge.
+    ``which`` is the load from which own GPUs pay first or for good, or the ratio of a full GPU's
+    cost to the API's; without, that which is in question. A bar that ends at "never" runs to the
+    edge.
     """
-    chosen = which or ("for_good" if one.gpu.is_limited else "first")
-    now = getattr(one.crossover, chosen)
+    chosen = which or _in_question(one)
+    now = _load(one.crossover, chosen)
     shown = list(reversed(one.sensitivities))
     ends = [_load(end, chosen) for bar in shown for end in (bar.at_low, bar.at_high)]
-    finite = [end for end in (*ends, now) if end is not None]
-    edge = 1.35 * max(finite, default=1.0) or 1.0
+    known = [end for end in (*ends, now) if end is not None]
+    if chosen == "ratio":
+        known.append(1.0)
+    edge = 1.35 * max(known, default=1.0) or 1.0
     base = edge if now is None else now
-    figure = go.Figure()
-    for side, colour in (("low", COLOURS[5]), ("high", COLOURS[4])):
-        loads = [_load(getattr(bar, f"at_{side}"), chosen) for bar in shown]
-        figure.add_trace(
-            go.Bar(
-                orientation="h",
-                y=[_assumption(one, bar) for bar in shown],
-                base=base,
-                x=[(edge if load is None else load) - base for load in loads],
-                marker={"color": colour},
-                name="lower" if side == "low" else "higher",
-                text=[_end(bar, side, load) for bar, load in zip(shown, loads, strict=True)],
-                hovertemplate="%{text}<extra></extra>",
-                textposition="none",
-            )
-        )
+    figure = go.Figure(
+        [
+            _bars(one, shown, side, chosen, base, edge, colour)
+            for side, colour in (("low", COLOURS[5]), ("high", COLOURS[4]))
+        ]
+    )
     figure.add_vline(x=base, line={"color": INK, "width": 1})
-    good = "" if chosen == "first" else " for good"
     figure.update_layout(
-        layout(
-            "What moves the crossover",
-            note=f"requests an hour from which own GPUs pay{good},<br>as one assumption is moved",
-        ),
+        layout("What moves the crossover", note=_MOVED[chosen]),
         barmode="overlay",
         margin_t=_TOP,
         bargap=0.35,
+        height=max(400, 170 + 42 * len(shown)),
         legend=_LEGEND,
     )
-    never = None in (*ends, now)
     figure.update_xaxes(
-        title="requests an hour",
+        title="times the API's price" if chosen == "ratio" else "requests an hour",
         nticks=6,
-        range=[_left(finite, edge), edge],
+        range=[_left(known, edge), edge],
         zeroline=False,
     )
-    if never:
-        figure.add_annotation(
-            x=edge,
-            y=1.0,
-            yref="paper",
-            yanchor="bottom",
-            xanchor="right",
-            showarrow=False,
-            text="never →",
-            font={"color": INK},
-        )
+    if chosen == "ratio":
+        figure.add_vline(x=1.0, line={"color": _CROSS, "width": 2})
+        _say(figure, 1.0, "pays below 1")
+    elif None in (*ends, now):
+        _say(figure, edge, "never →")
     figure.update_yaxes(ticklabelstandoff=6)
     return figure
+
+
+_MOVED = {
+    "first": "requests an hour from which own GPUs pay,<br>as one assumption is moved",
+    "for_good": "requests an hour from which own GPUs pay for good,<br>as one assumption is moved",
+    "ratio": "own GPUs never pay: a request on a full GPU<br>in times of the API's price",
+}
+
+
+def _in_question(one: Reckoning) -> CrossoverName:
+    """Return what a tornado is about: how far off it is, where own GPUs never pay."""
+    if not one.gpu.is_limited:
+        return "first"
+    if one.verdict == "never" and one.crossover.ratio is not None:
+        return "ratio"
+    return "for_good"
+
+
+def _bars(
+    one: Reckoning,
+    shown: Sequence[Sensitivity],
+    side: str,
+    chosen: CrossoverName,
+    base: float,
+    edge: float,
+    colour: str,
+) -> go.Bar:
+    loads = [_load(getattr(bar, f"at_{side}"), chosen) for bar in shown]
+    return go.Bar(
+        orientation="h",
+        y=[_assumption(one, bar) for bar in shown],
+        base=base,
+        x=[(edge if load is None else load) - base for load in loads],
+        marker={"color": colour},
+        name="lower" if side == "low" else "higher",
+        text=[_end(bar, side, load) for bar, load in zip(shown, loads, strict=True)],
+        hovertemplate="%{text}<extra></extra>",
+        textposition="none",
+    )
+
+
+def _say(figure: go.Figure, x: float, text: str) -> None:
+    """Write a word above the picture."""
+    figure.add_annotation(
+        x=x,
+        y=1.0,
+        yref="paper",
+        yanchor="bottom",
+        xanchor="right",
+        showarrow=False,
+        text=text,
+        font={"color": INK},
+    )
 
 
 def _left(finite: Sequence[float], edge: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from workbench.cost.assumptions import TITLES, Api, OwnGpu, Tokens
 
 Verdict = Literal["always", "never", "from", "staircase"]
-CrossoverName = Literal["first", "for_good"]
+CrossoverName = Literal["first", "for_good", "ratio"]
 
 ROUNDING = 1e-9
 """So that 2 * 4.05 / 0.025 is 324 and a full GPU is full, whatever the rounding of floats."""
@@ -23,10 +23,15 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Crossover:
-    """Loads, in requests an hour, from which own GPUs pay: at first, and for good. None: never."""
+    """Loads, in requests an hour, from which own GPUs pay: at first, and for good. None: never.
+
+    ``ratio`` is what a request costs on a full GPU, in times of what it costs on the API: own GPUs
+    pay where it is at most 1. None where nothing limits what a GPU serves, or the API is free.
+    """
 
     first: float | None
     for_good: float | None
+    ratio: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +217,8 @@ class Point:
 
     ``requests`` were answered, ``errors`` were not and count in nothing else. Times are seconds
     of one request; None where no request was answered, or the backend does not stream.
+    ``reading_share`` is the share of the time that went into tokens in, see ``break_even``; None
+    where the requests do not tell.
     """
 
     concurrency: int
@@ -224,4 +231,5 @@ class Point:
     latency_p50: float | None
     latency_p95: float | None
     first_token_p50: float | None
+    reading_share: float | None
     repeats: tuple[Repeat, ...]

@@ -158,7 +158,7 @@ def throughput(
     with (
         lease_backend(name) as asked,
         bar(
-            total=1 + len(concurrencies) * repeats * requests, desc="Measuring", unit="request"
+            total=1 + len(concurrencies) * repeats * requests, desc="Measuring", unit="requests"
         ) as progress,
     ):
         _warm_up(asked, numbered(texts[0], next(numbers)), params)
@@ -352,8 +352,31 @@ def _point(concurrency: int, passes: Sequence[_Pass]) -> Point:
         latency_p50=_quantile(latencies, 0.5),
         latency_p95=_quantile(latencies, 0.95),
         first_token_p50=_quantile(firsts, 0.5),
+        reading_share=_reading_share(timings),
         repeats=tuple(_rates(one.timings, one.errors, one.seconds) for one in passes),
     )
+
+
+def _reading_share(timings: Sequence[_Timing]) -> float | None:
+    """Return the share of the time that went into tokens in, None where it cannot be told.
+
+    Least squares of ``seconds = a * tokens in + b * tokens out`` over the requests, neither below
+    zero (Lawson and Hanson, Solving Least Squares Problems, 1974, chapter 23, for two unknowns).
+    """
+    counted = [
+        (one.completion.input_tokens, one.completion.output_tokens, one.seconds)
+        for one in timings
+        if one.completion.input_tokens is not None and one.completion.output_tokens is not None
+    ]
+    if len(counted) < 3:
+        return None
+    table = np.array(counted, dtype=float)
+    tokens, seconds = table[:, :2], table[:, 2]
+    (a, b), _, rank, _ = np.linalg.lstsq(tokens, seconds)
+    if rank < 2:  # all requests have the same mix of tokens
+        return None
+    reading, writing = tokens.sum(axis=0) * np.maximum((a, b), 0.0)
+    return float(reading / (reading + writing))
 
 
 def _rates(timings: Sequence[_Timing], errors: int, seconds: float) -> Repeat:

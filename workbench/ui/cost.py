@@ -85,7 +85,7 @@ class CostTab:
             visible=False,
             elem_id="cost-api",
         )
-        with gr.Group(visible=False) as self.tokens:
+        with gr.Column(visible=False) as self.tokens:
             self.tokens_by = gr.Radio(
                 [("typed", "typed"), ("of a stored run", "run")],
                 value="typed",
