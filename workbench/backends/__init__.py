@@ -4,14 +4,18 @@
 """
 
 from workbench.backends.loading import (
+    Fit,
     LoadedModel,
+    fit,
     lease_backend,
     load_backend,
     loaded,
+    memory_limit,
     unload,
     unload_all,
     waiting_for,
 )
+from workbench.backends.memory import MemoryEstimate, estimate, estimate_memory, free_memory
 from workbench.backends.menu import (
     _PACKAGES,
     BACKENDS,
@@ -28,13 +32,20 @@ __all__ = [
     "HOSTED",
     "_PACKAGES",
     "Available",
+    "Fit",
     "LoadedModel",
+    "MemoryEstimate",
     "available",
     "check_backend",
+    "estimate",
+    "estimate_memory",
+    "fit",
+    "free_memory",
     "is_installed",
     "lease_backend",
     "load_backend",
     "loaded",
+    "memory_limit",
     "split_name",
     "unload",
     "unload_all",

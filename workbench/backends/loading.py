@@ -202,6 +202,37 @@ def memory_limit(device: str = "cpu") -> int:
         return _limit(device)
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """An estimate beside what there is: ``limit`` is what models may take of its device together.
+
+    ``ways`` say what would fit where the model does not.
+    """
+
+    estimate: MemoryEstimate
+    limit: int
+    ways: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits once all other models are unloaded."""
+        return self.estimate.total <= self.limit
+
+    @property
+    def verdict(self) -> str:
+        """Say it in words."""
+        if self.fits:
+            return "fits"
+        return f"does not fit; would fit: {'; '.join(self.ways) or 'nothing of it'}"
+
+
+def fit(estimate: MemoryEstimate) -> Fit:
+    """Hold an estimate against this machine, as loading does."""
+    limit = memory_limit(estimate.device)
+    fits = estimate.total <= limit
+    return Fit(estimate, limit, () if fits else tuple(memory.what_fits(estimate, limit)))
+
+
 def unload(name: str) -> None:
     """Free what is loaded by this name; nothing happens where nothing is.
 

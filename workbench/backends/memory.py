@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 _MIB = 1 << 20
 LOCAL = ("llama-cpp", "transformers")
-Engine = Literal["llama-cpp", "transformers"]
+PARTS = ("weights", "keys and values", "compute buffers", "runtime")
 
 FLOATS = {"fp32": 32.0, "bf16": 16.0, "fp16": 16.0}
 """Bits that PyTorch holds a weight in."""
@@ -129,13 +129,8 @@ class MemoryEstimate:
     def rows(self) -> tuple[tuple[str, int], ...]:
         """Its parts, in words, that add up to the total."""
         working = self.base - self.weights - self.kv_cache
-        parts = (
-            ("weights", self.weights + self.adapter),
-            ("keys and values", self.kv_cache),
-            ("compute buffers", working),
-            ("runtime", self.runtime),
-        )
-        return tuple((name, size) for name, size in parts if size)
+        sizes = (self.weights + self.adapter, self.kv_cache, working, self.runtime)
+        return tuple((name, size) for name, size in zip(PARTS, sizes, strict=True) if size)
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -210,6 +205,23 @@ def known_dtype(dtype: str) -> str:
     if name not in DTYPES:
         raise UnknownName("number type", dtype, DTYPES)
     return name
+
+
+def read_parameters(text: str) -> float:
+    """Read a number of parameters as people write it: 7e9, 7B, 135M.
+
+    Raises:
+        BadInput: it is no such number.
+    """
+    written = text.strip().lower().replace(",", "").replace("_", "")
+    unit = {"b": 1e9, "m": 1e6}.get(written[-1:], 1.0)
+    try:
+        number = float(written.rstrip("bm")) * unit
+    except ValueError:
+        number = 0.0
+    if not 1 <= number < 1e15:
+        raise BadInput(f"'{text}' is no number of parameters.", "Write it as 7B or 7e9.")
+    return number
 
 
 def short_number(number: float) -> str:
