@@ -373,6 +373,22 @@ def test_a_fallback_may_cost_what_it_costs() -> None:
     )
     flight = preflight(QUESTIONS, spec.solvers())
     assert flight.usd == Span(0, pytest.approx(4 * 100 * 10 / 1e6))
+    unknown = preflight(QUESTIONS, replace(spec, fallback="openai/gpt-unknown").solvers())
+    assert (unknown.usd, unknown.unknown) == (None, ("openai/gpt-unknown",))
+
+
+def test_a_budget_within_the_limit_is_reason_enough_not_to_ask() -> None:
+    own_price("openai/gpt-4o", 0.0, 10.0)
+    panes = (Pane("openai/gpt-4o"), Pane("openai/gpt-unknown"), Pane("llama-cpp/smollm2-135m"))
+    spec = RunSpec(panes=panes, params=(("max_tokens", 50_000),))
+
+    def flight(budget: float | None) -> Preflight:
+        return preflight(QUESTIONS, replace(spec, budget=budget).solvers())
+
+    assert flight(0.5).objection(0.5) is None
+    assert flight(0.51).objection(0.5) is not None
+    assert flight(None).objection(0.5) is not None
+    assert "cost unknown (at most 0.5 USD)" in str(flight(0.5))
 
 
 @dataclass

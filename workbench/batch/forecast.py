@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.backends import load_backend, loaded
+from workbench.backends.budget import Budget
 from workbench.backends.cache import Cached, answer_key, known, latest_identity
 from workbench.backends.prices import LOCAL, Price, money, price_of
 from workbench.backends.wrapping import capabilities_of, identity_of, name_of
 from workbench.batch.past import Past, Speed, measured_speeds, past_answers, speed_at
+from workbench.batch.words import Span, amount, count, duration, table_html
 from workbench.corpus.windows import MAX_CHARACTERS
 from workbench.errors import BadInput
 from workbench.progress import bar
-from workbench.report import style
 from workbench.settings import settings
 from workbench.spec import DEFAULT_K
 from workbench.tasks import load_task
@@ -41,31 +41,13 @@ _FEW = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """From ``low`` to ``high``, both included."""
-
-    low: float
-    high: float
-
-    def __add__(self, other: Span) -> Span:
-        return Span(self.low + other.low, self.high + other.high)
-
-    def __mul__(self, times: float) -> Span:
-        return Span(self.low * times, self.high * times)
-
-    def show(self, form: Callable[[float], str]) -> str:
-        """Return "low to high", or one figure where they look the same."""
-        low, high = form(self.low), form(self.high)
-        return low if low == high else f"{low} to {high}"
-
-
-@dataclass(frozen=True, slots=True)
 class Forecast:
     """What one solver's share will take.
 
     ``calls`` are the answers asked for, of which ``cached`` need no call (None: not known, as the
     hits decide the prompts). Tokens, USD and minutes are those of the others. ``usd`` is None where
-    the price is unknown, ``minutes`` where the speed is. ``basis`` says where figures come from.
+    a price is unknown (those of ``unpriced``), ``minutes`` where the speed is. ``basis`` says where
+    figures come from.
     """
 
     solver: str
@@ -78,6 +60,7 @@ class Forecast:
     usd: Span | None
     minutes: Span | None
     price: Price | None
+    unpriced: tuple[str, ...] = ()
     basis: tuple[str, ...] = ()
 
 
@@ -86,12 +69,14 @@ class Preflight:
     """What a batch will take, solver by solver and in all; shows itself in a notebook.
 
     ``done`` answers are there already, from an earlier start of the same batch. ``unaskable`` names
-    the questions that will fail before any call.
+    the questions that will fail before any call. ``budget`` is what is left, in USD, of what all
+    calls may cost; None for no limit.
     """
 
     forecasts: tuple[Forecast, ...]
     done: int = 0
     unaskable: tuple[str, ...] = ()
+    budget: float | None = None
 
     @property
     def calls(self) -> int:
@@ -122,7 +107,7 @@ class Preflight:
     @property
     def unknown(self) -> tuple[str, ...]:
         """The backends whose price is unknown."""
-        return tuple(dict.fromkeys(one.backend for one in self.forecasts if one.usd is None))
+        return tuple(dict.fromkeys(name for one in self.forecasts for name in one.unpriced))
 
     @property
     def minutes(self) -> Span | None:
@@ -135,8 +120,11 @@ class Preflight:
     def objection(self, limit: float) -> str | None:
         """Say why a person should be asked first, None where there is no reason.
 
-        ``limit`` is in USD.
+        ``limit`` is in USD. A budget within it is reason enough not to ask: nothing is called
+        that might cost more, nor what has no price.
         """
+        if self.budget is not None and self.budget <= limit:
+            return None
         if self.unknown:
             return f"The price of {', '.join(self.unknown)} is unknown."
         most = _sum(one.usd for one in self.forecasts if one.usd).high
@@ -146,12 +134,12 @@ class Preflight:
 
     def __str__(self) -> str:
         cached = "an unknown share" if self.cached is None else f"{self.cached:,}"
-        usd = self.usd.show(money) if self.usd else "unknown"
+        limit = "" if self.budget is None else f" (at most {money(self.budget)})"
         parts = [
             f"{self.calls:,} calls ({cached} cached)",
             f"{self.input_tokens.show(count)} tokens in",
             f"{self.output_tokens.show(count)} out",
-            f"cost {usd}",
+            f"cost {amount(self.usd)}{limit}",
             f"time {duration(self.minutes)}",
         ]
         if self.done:
@@ -159,17 +147,8 @@ class Preflight:
         return ", ".join(parts)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("solver", *COLUMNS))
-        rows = [(one.solver, *row(one)) for one in self.forecasts]
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-            for cells in rows
-        )
-        basis = "".join(f"<li>{html.escape(line)}</li>" for line in self.basis)
-        return (
-            f"{style()}<div class='wb'><p>{html.escape(str(self))}</p>"
-            f"<table><tr>{head}</tr>{body}</table><ul class='wb-dim'>{basis}</ul></div>"
-        )
+        rows = ((one.solver, *row(one)) for one in self.forecasts)
+        return table_html(("solver", *COLUMNS), rows, str(self), *self.basis)
 
     @property
     def basis(self) -> tuple[str, ...]:
@@ -191,25 +170,9 @@ def row(one: Forecast) -> tuple[str, ...]:
         "unknown" if one.cached is None else f"{one.cached:,}",
         one.input_tokens.show(count),
         one.output_tokens.show(count),
-        one.usd.show(money) if one.usd else "unknown",
+        amount(one.usd),
         duration(one.minutes),
     )
-
-
-def count(number: float) -> str:
-    """Return a number of tokens."""
-    return f"{number:,.0f}"
-
-
-def duration(minutes: Span | None) -> str:
-    """Return minutes as a text."""
-    if minutes is None:
-        return "unknown"
-    return f"{minutes.show(_minutes)} min"
-
-
-def _minutes(number: float) -> str:
-    return f"{number:,.0f}" if number >= 10 else f"{math.ceil(number * 10) / 10:g}"
 
 
 # --- how it is reckoned ----------------------------------------------------------------
@@ -250,7 +213,7 @@ def preflight(
             done_before += len(questions) * samples - len(jobs)
             speed = speed_at(speeds.get(one.backend, []), one.workers)
             forecasts.append(_forecast(one, jobs, past.get(one.backend), speed))
-    return Preflight(tuple(forecasts), done_before, unaskable)
+    return Preflight(tuple(forecasts), done_before, unaskable, _budget(asked))
 
 
 _Job = tuple["Question", Prompt | None, int]
@@ -269,6 +232,7 @@ class _Asked:
     cache: bool
     workers: int
     fallback: str | None
+    budget: Budget | None
 
     @classmethod
     def of(cls, solver: Any, workers: int | None) -> _Asked:
@@ -295,6 +259,7 @@ class _Asked:
             cache=cache and getattr(calls, "cache", True),
             workers=at_once,
             fallback=getattr(calls, "fallback", None),
+            budget=getattr(calls, "budget", None),
         )
 
     @property
@@ -310,6 +275,13 @@ class _Asked:
             return None
         found = identity_of(self.loaded) if self.loaded is not None else None
         return found or latest_identity(self.backend)
+
+
+def _budget(asked: Sequence[_Asked]) -> float | None:
+    """Return what all may cost together; None where one that is not local has no limit."""
+    budgets = [one.budget for one in asked if not one.local or one.fallback is not None]
+    shared = {id(one): one.left for one in budgets if one is not None}
+    return sum(shared.values()) if shared and None not in budgets else None
 
 
 def _render(questions: Sequence[Question]) -> tuple[dict[str, Prompt], tuple[str, ...]]:
@@ -340,13 +312,11 @@ def _forecast(
         minutes, why = _time(one, len(prompts), written, past, speed)
         basis.append(why)
     price = price_of(one.backend) or (Price(0, 0, "this machine") if one.local else None)
-    usd = _cost(price, read, written) if prompts else Span(0, 0)
-    if one.fallback is not None and prompts:
-        other = price_of(one.fallback)
-        dearer = _cost(other, read, written)
-        usd = Span(min(usd.low, dearer.low), max(usd.high, dearer.high)) if usd and dearer else None
-        basis.append(f"{one.fallback} may step in, at {other or 'an unknown price'}")
     basis.append(f"price {price}" if price else "its price is unknown")
+    prices = {one.backend: price}
+    if one.fallback is not None:
+        prices[one.fallback] = price_of(one.fallback)
+        basis.append(f"{one.fallback} may step in: price {prices[one.fallback] or 'unknown'}")
     return Forecast(
         solver=one.solver,
         backend=one.backend,
@@ -355,9 +325,10 @@ def _forecast(
         cached=cached,
         input_tokens=read,
         output_tokens=written,
-        usd=usd,
+        usd=_cost(prices.values(), read, written),
         minutes=minutes,
         price=price,
+        unpriced=tuple(name for name, price in prices.items() if price is None and prompts),
         basis=tuple(basis),
     )
 
@@ -414,13 +385,17 @@ def _time(
     return None, f"its speed is unknown (workbench throughput {one.backend})"
 
 
-def _cost(price: Price | None, read: Span, written: Span) -> Span | None:
-    if price is None:
-        return None
-    return Span(
-        price.cost(int(read.low), int(written.low)),
-        price.cost(math.ceil(read.high), math.ceil(written.high)),
-    )
+def _cost(prices: Iterable[Price | None], read: Span, written: Span) -> Span | None:
+    """Return what the calls cost at the lowest and the highest of the prices."""
+    if read == written == Span(0, 0):
+        return Span(0, 0)
+    spans = []
+    for price in prices:
+        if price is None:
+            return None
+        low = price.cost(int(read.low), int(written.low))
+        spans.append((low, price.cost(math.ceil(read.high), math.ceil(written.high))))
+    return Span(min(low for low, _ in spans), max(high for _, high in spans))
 
 
 def _sum(spans: Iterable[Span | None]) -> Span:

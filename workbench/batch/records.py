@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.backends.prices import money
-from workbench.report import style
+from workbench.batch.words import table_html
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,20 +96,11 @@ class Batch:
         return row
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("solver", *COLUMNS))
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in (one.solver, *row(one)))
-            + "</tr>"
-            for one in self.summary
-        )
-        return (
-            f"{style()}<div class='wb'><table><tr>{head}</tr>{body}</table>"
-            f"<p class='wb-dim'>Stored as run {html.escape(self.run)}.</p></div>"
-        )
+        rows = ((one.solver, *row(one)) for one in self.summary)
+        return table_html(("solver", *COLUMNS), rows, f"Stored as run {self.run}.")
 
 
-COLUMNS = ("answered", "errors", "partial", "cached", "tokens in", "out", "seconds", "spent")
+COLUMNS = ("answered", "errors", "cached", "tokens in", "out", "seconds", "spent")
 """The figures of a summary, in the order of ``row``."""
 
 
@@ -118,8 +108,7 @@ def row(one: SolverSummary) -> tuple[str, ...]:
     """Return the figures of a summary as texts."""
     return (
         f"{one.answered:,}" + (f" ({one.refused:,} refused)" if one.refused else ""),
-        f"{one.errors:,}",
-        f"{one.partial:,}",
+        f"{one.errors:,}" + (f" ({one.partial:,} partial)" if one.partial else ""),
         f"{one.cached:,}",
         f"{one.input_tokens:,}",
         f"{one.output_tokens:,}",

@@ -71,7 +71,7 @@ def show_cache(info: CacheInfo) -> None:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
     """Return a table of names in the first column and figures in the others."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(head[0], overflow="fold", min_width=16)
+    table.add_column(head[0], overflow="fold", min_width=12)
     for name in head[1:]:
         table.add_column(name, justify="right")
     for row in rows:
