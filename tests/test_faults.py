@@ -492,9 +492,6 @@ def test_a_provider_is_asked_so_often_a_minute_tries_included(asked):
 
 @dataclass(frozen=True)
 class Price:
-    input: float = 1e6
-    output: float = 1e6
-
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         return float(input_tokens + output_tokens)
 

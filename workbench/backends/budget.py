@@ -23,15 +23,7 @@ _TOKENS_A_MESSAGE = 16
 
 
 class Price(Protocol):
-    """What a model's tokens cost, in USD a million."""
-
-    @property
-    def input(self) -> float:
-        """Of the prompt."""
-
-    @property
-    def output(self) -> float:
-        """Of the answer."""
+    """What a model's tokens cost."""
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """Return what a call costs, in USD."""

@@ -90,11 +90,9 @@ class Guarded(Wrapper):
             yield first
             yield from attempt.parts
 
-    def _once(
-        self, prompt: Prompt, params: SamplingParams, clock: Clock, number: int = 1
-    ) -> _Began:
+    def _once(self, prompt: Prompt, params: SamplingParams, clock: Clock) -> _Began:
         """Call the backend and wait for the first that it yields."""
-        attempt = _Try(self, prompt, params, clock, number)
+        attempt = _Try(self, prompt, params, clock, 1)
         return attempt, next(attempt.parts)
 
     def _until_it_begins(self, prompt: Prompt, params: SamplingParams, clock: Clock) -> _Began:
@@ -108,8 +106,9 @@ class Guarded(Wrapper):
 
         def once() -> _Began:
             nonlocal number
+            attempt = _Try(self, prompt, params, clock, number + 1)
             number += 1
-            return self._once(prompt, params, clock, number)
+            return attempt, next(attempt.parts)
 
         def is_enough(state: RetryCallState) -> bool:
             return number >= self.limits.attempts or state.upcoming_sleep >= clock.left
@@ -127,11 +126,19 @@ class Guarded(Wrapper):
         except BackendError as error:
             raise _told(error, number, clock.left) from error
 
-    def _worth(self, used: tuple[int, int]) -> float | None:
+    def worth(self, used: tuple[int, int]) -> float | None:
         """Return what tokens in and out cost in USD, None where nobody knows."""
         if self.capabilities.local:
             return 0.0
         return None if self.price is None else self.price.cost(*used)
+
+    def cost_of(self, completion: Completion) -> float | None:
+        """Return what a completion cost; the backend's own word where it has no price here."""
+        if self.capabilities.local:
+            return 0.0
+        counts = _counts(completion)
+        cost = None if counts is None else self.worth(counts)
+        return completion.cost if cost is None else cost
 
 
 class _Try:
@@ -224,9 +231,7 @@ class _Try:
         return self._marked(completion)
 
     def _marked(self, completion: Completion) -> Completion:
-        counts = _counts(completion)
-        local = self._guard.capabilities.local
-        cost = 0.0 if local else None if counts is None else self._guard._worth(counts)
+        cost = self._guard.cost_of(completion)
         return replace(completion, cost=cost, attempts=self._number)
 
     def _partial(self, reason: FinishReason, given: Completion | None = None) -> Completion:
@@ -262,8 +267,8 @@ class _Toll:
 
     What a call that failed is held to have taken: nothing where the server refused it or it was
     never sent; its prompt where the connection failed before anything came back; the most it might
-    have (the whole prompt and ``max_tokens``) where the answer had begun or may have been under
-    way, as the server may write on, and bill it, long after nobody listens.
+    have (the prompt and ``max_tokens``) where the answer had begun or may have been under way, as
+    the server may write on, and bill it, long after nobody listens.
     """
 
     def __init__(
@@ -274,7 +279,7 @@ class _Toll:
         self._paid = guard.capabilities.local
         if self._paid:
             return
-        most = guard._worth(self._most)
+        most = guard.worth(self._most)
         if guard.budget is not None and most is None:
             raise OverBudget(
                 f"The price of {guard.name} is unknown, so it cannot be held to a budget.",
@@ -294,30 +299,35 @@ class _Toll:
         if self._paid:
             return
         self._paid = True
+        if isinstance(end, BackendError) and end.transient and end.status in _WANTS_REST:
+            self._gate.rest(end.retry_after or 0.0)
         used = self._used(end)
         self._pass.leave(sum(used))
         if self._reservation is not None:
-            self._reservation.settle(self._guard._worth(used) or 0.0)
-        if isinstance(end, BackendError) and end.transient and end.status in _WANTS_REST:
-            self._gate.rest(end.retry_after or 0.0)
+            self._reservation.settle(self._guard.worth(used) or 0.0)
 
     def _used(self, end: Completion | Exception | None) -> tuple[int, int]:
         """Return the tokens that the call took, in and out; see above."""
+        asked, answered = self._most
+        if isinstance(end, BackendError) and end.partial is not None:
+            end = end.partial
         if isinstance(end, Completion):
-            return _counts(end) or self._most
-        if isinstance(end, BackendError):
-            if end.partial is not None:
-                return _counts(end.partial) or self._most
-            if isinstance(end, BrokenOff | DeadlineExceeded):
-                return self._most
-            return (self._most[0], 0) if end.status is None else (0, 0)
-        return (0, 0) if isinstance(end, WorkbenchError) else self._most
+            return _counts(end) or (end.input_tokens or asked, answered)
+        if isinstance(end, BackendError) and not isinstance(end, BrokenOff | DeadlineExceeded):
+            return (asked, 0) if end.status is None else (0, 0)
+        refused = isinstance(end, WorkbenchError) and not isinstance(end, BackendError)
+        return (0, 0) if refused else self._most
 
 
 def _counts(completion: Completion) -> tuple[int, int] | None:
-    if completion.input_tokens is None or completion.output_tokens is None:
+    """Return the tokens in and out of a whole call, None where they are not all known.
+
+    Those of a partial answer are the server's count from some moment before its end.
+    """
+    read, written = completion.input_tokens, completion.output_tokens
+    if completion.finish_reason in ("broken", "cancelled") or read is None or written is None:
         return None
-    return completion.input_tokens, completion.output_tokens
+    return read, written
 
 
 def _is_transient(error: BaseException) -> bool:
