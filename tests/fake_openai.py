@@ -40,7 +40,7 @@ class FakeServer(ThreadingHTTPServer):
 @contextmanager
 def fake_server(prefix: str = "/v1") -> Iterator[FakeServer]:
     server = FakeServer(prefix)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield server
     finally:
@@ -120,6 +120,41 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _wrong_shape(self, request: dict[str, Any]) -> None:
         self._send(json.dumps({"choices": [7]}))
+
+    def _thinker(self, request: dict[str, Any]) -> None:
+        """Think in each of the fields that servers use, then between tags, then answer."""
+        for delta in (
+            {"reasoning_content": "a"},
+            {"reasoning": "b"},
+            {"content": "<th"},
+            {"content": "ink>c</think>\n\nYes, <think>"},
+        ):
+            self._send(json.dumps({"model": "thinker-2", "choices": [{"delta": delta}]}))
+        self._delta("", "stop")
+
+    def _caller(self, request: dict[str, Any]) -> None:
+        self._delta("Let me look.")
+        call = {"index": 0, "id": "1", "function": {"name": "search", "arguments": "{}"}}
+        choice = {"delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+        self._send(json.dumps({"choices": [choice]}))
+        self._send("[DONE]")
+
+    def _filtered(self, request: dict[str, Any]) -> None:
+        self._delta("I would", "content_filter")
+        self._send("[DONE]")
+
+    def _refuser(self, request: dict[str, Any]) -> None:
+        self._send(json.dumps({"choices": [{"delta": {"refusal": "I will not."}}]}))
+        self._delta("", "stop")
+
+    def _odd(self, request: dict[str, Any]) -> None:
+        """Send characters that some take for ends of lines as they are, a byte at a time."""
+        delta = {"content": "a\u2028b\u2029c\x85d"}
+        choice = {"delta": delta, "finish_reason": "stop"}
+        data = json.dumps({"choices": [choice]}, ensure_ascii=False)
+        for byte in f"data: {data}\r\n\r\n".encode():
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
 
     def _page(self, request: dict[str, Any]) -> None:
         self.wfile.write(b"<html><body>Welcome!</body></html>\n")

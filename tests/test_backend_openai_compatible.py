@@ -13,7 +13,7 @@ from fake_openai import FakeServer, fake_server
 from workbench.backends import load_backend, unload_all
 from workbench.backends.openai_compatible import KEY
 from workbench.cancel import cancelled_by
-from workbench.errors import BackendError, MissingKey, WorkbenchError
+from workbench.errors import BackendError, BrokenOff, MissingKey, WorkbenchError
 from workbench.types import Completion, Message, Prompt, SamplingParams, Token
 
 PROMPT = Prompt((Message("system", "Echo."), Message("user", "eins zwei 数 🙂")), "test")
@@ -58,6 +58,60 @@ def test_the_server_gets_the_messages_and_parameters_as_they_are(server, monkeyp
             "stream_options": {"include_usage": True},
         }
     ]
+
+
+def test_what_was_sent_and_to_whom_is_told(server):
+    backend = load_backend(f"openai-compatible/thinker@{server.url}/v1")
+    completion = ask(server, "thinker", temperature=0.5, max_tokens=9, seed=None, stop=("x",))[-1]
+
+    assert completion.sent.messages == PROMPT.messages
+    assert completion.sent.parameters == {
+        "temperature": 0.5,
+        "top_p": 1.0,
+        "max_tokens": 9,
+        "stop": ("x",),
+    }
+    assert completion.sent.endpoint == f"{server.url}/v1" and completion.sent.text is None
+    assert completion.sent.model == "thinker-2", "as the server reports it"
+    assert backend.identity == f"openai-compatible, thinker, {server.url}/v1"
+    assert backend.capabilities.reasoning and backend.capabilities.context_length is None
+
+
+def test_thoughts_are_kept_apart_in_whatever_field_or_tag_they_come(server):
+    *tokens, completion = ask(server, "thinker")
+    assert (completion.reasoning, completion.text) == ("abc", "Yes, <think>")
+    assert "".join(one.text for one in tokens if one.reasoning) == "abc"
+
+
+def test_a_tool_call_is_an_error_and_a_refusal_is_marked(server):
+    with pytest.raises(BackendError, match="called a tool") as caught:
+        ask(server, "caller")
+    assert caught.value.partial.text == "Let me look." and not caught.value.transient
+    for model, text in (("filtered", "I would"), ("refuser", "I will not.")):
+        completion = ask(server, model)[-1]
+        assert (completion.text, completion.finish_reason) == (text, "refused")
+        assert not completion.is_complete
+
+
+def test_no_character_of_a_text_ends_an_event(server):
+    assert ask(server, "odd")[-1].text == "a\u2028b\u2029c\x85d"
+
+
+@pytest.mark.parametrize("model", ["cut", "cut-within-a-line", "error-within"])
+def test_what_came_before_the_end_is_kept_as_partial(server, model):
+    with pytest.raises(BrokenOff) as caught:
+        ask(server, model)
+    partial = caught.value.partial
+    assert (partial.text, partial.finish_reason) == ("half of", "broken")
+    assert not partial.is_complete and partial.sent.messages == PROMPT.messages
+
+
+def test_of_errors_it_is_told_whether_asking_again_may_help(server):
+    for model, status, transient in (("broken", 500, True), ("bad-request", 400, False)):
+        with pytest.raises(BackendError) as caught:
+            ask(server, model)
+        assert (caught.value.status, caught.value.transient) == (status, transient)
+        assert caught.value.partial is None
 
 
 def test_without_a_key_none_is_sent(server, monkeypatch):

@@ -13,11 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_embeddings import FakeEmbeddings, fake_embeddings, vector_of
+from fake_providers import fake_provider
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
 
-from workbench.errors import BackendError, BadInput, MissingExtra, MissingKey
+from workbench.backends import unload_all
+from workbench.errors import (
+    BackendError,
+    BadInput,
+    BrokenOff,
+    MissingExtra,
+    MissingKey,
+    UnknownName,
+)
 from workbench.langchain import (
     as_chat_model,
     as_embeddings,
@@ -28,7 +37,17 @@ from workbench.langchain import (
 )
 from workbench.retrieval import adopt, embedders, load_embedder, register_embedder
 from workbench.retrieval.unit import unit_rows
-from workbench.types import Chunk, Completion, Hit, Prompt, SamplingParams, TextKind, Token
+from workbench.types import (
+    Capabilities,
+    Chunk,
+    Completion,
+    FinishReason,
+    Hit,
+    Prompt,
+    SamplingParams,
+    TextKind,
+    Token,
+)
 
 KEY = "sk-secret-0123456789"
 CODE = "".join(f"def f{i}(a):\n    '''Add.'''\n\n    return a + {i}\n\n\n" for i in range(40))
@@ -139,6 +158,59 @@ def test_a_chat_model_answers_and_streams() -> None:
     assert [one.content for one in model.stream("one two") if one.content] == ["one", "two"]
     with pytest.raises(BadInput, match="tool"):
         model.invoke([ToolMessage("t", tool_call_id="1")])
+
+
+class Thinker(Echo):
+    """A backend that thinks first, and may not come to its end."""
+
+    name = "thinker"
+    capabilities = Capabilities(sampling=("max_tokens",), context_length=99, reasoning=True)
+
+    def __init__(self, finish: FinishReason = "stop") -> None:
+        super().__init__()
+        self.finish = finish
+
+    def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
+        yield Token("Hm", reasoning=True)
+        yield Token("Yes")
+        yield Completion(
+            "Yes", None, None, 0.1, 0.1, self.finish, "t", ("temperature",), reasoning="Hm"
+        )
+
+
+def test_thoughts_stay_apart_and_what_was_ignored_is_told() -> None:
+    model = as_chat_model(Thinker())
+    answer = model.invoke("?")
+    assert (answer.content, answer.additional_kwargs["reasoning_content"]) == ("Yes", "Hm")
+    assert answer.response_metadata["ignored"] == ["temperature"]
+    whole = sum(list(model.stream("?"))[1:], next(model.stream("?")))
+    assert (whole.content, whole.additional_kwargs["reasoning_content"]) == ("Yes", "Hm")
+
+
+def test_a_chat_model_tells_what_the_backend_can_do() -> None:
+    profile = as_chat_model(Thinker()).profile
+    assert profile["max_input_tokens"] == 99 and profile["reasoning_output"]
+    assert profile["temperature"] is profile["tool_calling"] is False
+    assert "max_input_tokens" not in as_chat_model(Echo()).profile
+
+
+@pytest.mark.parametrize("finish", ["broken", "cancelled"])
+def test_an_answer_that_was_cut_off_is_none(finish: FinishReason) -> None:
+    model = as_chat_model(Thinker(finish))
+    for ask in (lambda: model.invoke("?"), lambda: list(model.stream("?"))):
+        with pytest.raises(BrokenOff, match="thinker did not come to the end") as caught:
+            ask()
+        assert caught.value.partial.text == "Yes"
+    assert as_chat_model(Thinker("refused")).invoke("?").content == "Yes"
+
+
+def test_a_backend_may_be_given_by_its_name() -> None:
+    with fake_provider("openai-compatible") as server:
+        model = as_chat_model(f"openai-compatible/echo@{server.url}/v1")
+        assert model.invoke("one two", max_tokens=1).content == "one"
+        unload_all()
+    with pytest.raises(UnknownName, match="Did you mean ollama"):
+        as_chat_model("olama/qwen3")
 
 
 def test_leaving_a_stream_stops_the_backend() -> None:

@@ -65,16 +65,17 @@ _UNSUPPORTED = re.compile(
     r"unsupported|n[o']t support|n[o']t allowed|not permitted|deprecated|cannot both|unknown|"
     r"unrecognized|unexpected|extra inputs"
 )
-_MEND = {
-    "temperature": (r"temperature", "Ask with temperature 1, the only one that it takes"),
-    "top_p": (r"top_p|\bp\b", "Ask with top_p 1"),
-    "seed": (r"seed", "Ask without a seed"),
-    "stop": (r"stop", "Ask without stop strings"),
-    "max_tokens": (
-        r"max_tokens|max_completion_tokens",
+_MEND = (
+    ("cannot both", "Ask with top_p 1, so that it is left out"),
+    ("temperature", "Ask with temperature 1, the only one that it takes"),
+    (r"top_p|\bp\b", "Ask with top_p 1"),
+    ("seed", "Ask without a seed"),
+    ("stop", "Ask without stop strings"),
+    (
+        "max_tokens|max_completion_tokens",
         "Ask through openai/MODEL, with OPENAI_BASE_URL for the server",
     ),
-}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def refusal(reply: Reply, server: Server) -> WorkbenchError:
         return MissingKey(f"{server.name} {said} (HTTP {status}).", f"Set {server.key}.")
     kinds = _kinds(reply.body)
     poor = status == _NO_MONEY_STATUS or bool(kinds & _NO_MONEY)
-    transient = not poor and (_is_transient(status) if status else bool(kinds & _BUSY))
+    transient = not poor and (_is_transient(status) if status else _is_busy(kinds))
     how = f"answers HTTP {status}" if status else "failed"
     words = reason(reply.body)
     return BackendError(
@@ -263,11 +264,17 @@ def _kinds(body: Any) -> set[str]:
     inner = found.get("error")
     places = [found, inner] if isinstance(inner, Mapping) else [found]
     words = (place.get(name) for place in places for name in ("type", "code", "status"))
-    return {word.lower() for word in words if isinstance(word, str)}
+    return {str(word).lower() for word in words if isinstance(word, str | int)}
 
 
 def _is_transient(status: int) -> bool:
     return status in _TRANSIENT or status >= _SERVER_FAILED
+
+
+def _is_busy(kinds: set[str]) -> bool:
+    """Judge an error within a stream, whose own status was 200."""
+    codes = [int(kind) for kind in kinds if kind.isdecimal()]
+    return bool(kinds & _BUSY) or any(_is_transient(code) for code in codes)
 
 
 def _remedy(status: int | None, words: str, server: Server, poor: bool, transient: bool) -> str:
@@ -280,7 +287,7 @@ def _remedy(status: int | None, words: str, server: Server, poor: bool, transien
     if status == _NOT_FOUND:
         return f"Check the model's name and the url.{server.models}"
     said = words.lower()
-    named = next((mend for at, mend in _MEND.values() if re.search(at, said)), None)
+    named = next((mend for at, mend in _MEND if re.search(at, said)), None)
     if named and _UNSUPPORTED.search(said):
         return f"{named}, or choose another model."
     if status == _TOO_LONG or _CONTEXT.search(said):

@@ -205,21 +205,20 @@ class _Reading:
         """Read one chunk."""
         self._anything = True
         counts = self._counts(chunk)
-        said = _words(chunk)
-        text = self._stops.feed(said["text"])
+        text, thought, refusal = _words(chunk)
+        text = self._stops.feed(text)
         self.ended = self._stops.found
-        facts = chunk.response_metadata
         finish, last = _end(chunk)
         closed = counts is not None and self._dialect is not None and self._dialect.counts_end
         return Piece(
-            text + said["refusal"],
-            said["thought"],
+            text + refusal,
+            thought,
             "stop" if self.ended else finish,
             last or closed,
             counts,
-            str(facts.get("model_name") or ""),
+            str(chunk.response_metadata.get("model_name") or ""),
             _calls_a_tool(chunk),
-            bool(said["refusal"]) or finish == _BLOCKED,
+            bool(refusal) or finish == _BLOCKED,
         )
 
     def rest(self) -> Piece:
@@ -242,21 +241,22 @@ class _Reading:
 _BLOCKED = "prompt_blocked"
 
 
-def _words(chunk: Any) -> dict[str, str]:
-    """Sort the text of a chunk into text, thought and refusal."""
-    said = {"text": "", "thought": "", "refusal": ""}
-    said["thought"] = chunk.additional_kwargs.get("reasoning_content") or ""
-    blocks = [chunk.content] if isinstance(chunk.content, str) else chunk.content
-    for block in blocks:
+def _words(chunk: Any) -> tuple[str, str, str]:
+    """Return a chunk's text, thought and refusal."""
+    thought = chunk.additional_kwargs.get("reasoning_content") or ""
+    if isinstance(chunk.content, str):
+        return chunk.content, thought, ""
+    text = refusal = ""
+    for block in chunk.content:
         if isinstance(block, str):
-            said["text"] += block
+            text += block
         elif block.get("type") == "text":
-            said["text"] += block.get("text") or ""
+            text += block.get("text") or ""
         elif block.get("type") == "refusal":
-            said["refusal"] += block.get("refusal") or ""
+            refusal += block.get("refusal") or ""
         elif block.get("type") in _THOUGHTS:
-            said["thought"] += _thought(block)
-    return said
+            thought += _thought(block)
+    return text, thought, refusal
 
 
 _THOUGHTS = ("thinking", "reasoning", "reasoning_content")
@@ -273,17 +273,21 @@ def _thought(block: Mapping[str, Any]) -> str:
 
 
 _ENDS = ("finish_reason", "stop_reason", "done_reason", "status")
+_SAYS_OF_THE_END = {*_ENDS, "done"}  # Ollama's "done" is there only where it is true
 
 
 def _end(chunk: Any) -> tuple[str, bool]:
     """Return the word for why an answer ended, "" for none, and whether it has."""
-    facts = {**chunk.additional_kwargs, **chunk.response_metadata}
-    if (facts.get("prompt_feedback") or {}).get("block_reason"):
-        return _BLOCKED, True  # Google's way to refuse to read a prompt
-    details = facts.get("incomplete_details") or {}
-    words = [details.get("reason"), *(facts.get(name) for name in _ENDS)]
-    word = next((str(one) for one in words if one), "")
-    return word, facts.get("done") is True or any(name in facts for name in _ENDS)
+    word, ended = "", False
+    for facts in (chunk.response_metadata, chunk.additional_kwargs):
+        if not _SAYS_OF_THE_END.isdisjoint(facts):
+            ended = True
+            details = facts.get("incomplete_details") or {}
+            found = (details.get("reason"), *(facts.get(name) for name in _ENDS))
+            word = word or next((str(one) for one in found if one), "")
+        if (facts.get("prompt_feedback") or {}).get("block_reason"):
+            return _BLOCKED, True  # Google's way to refuse to read a prompt
+    return word, ended
 
 
 def _calls_a_tool(chunk: Any) -> bool:
@@ -327,8 +331,8 @@ def _server(name: str, dialect: Dialect | None) -> Server:
         return Server(name, "the key that the object was made with")
     key = KEYS.get(dialect.provider, f"{dialect.provider.upper()}_API_KEY")
     held = dialect.provider in KEYS or key in os.environ
-    absent = "Start it (ollama serve), or set OLLAMA_HOST." if dialect.provider == "ollama" else ""
-    return Server(name, key, held, absent or "Check the network, and what names the server.")
+    start = "Start it: ollama serve" if dialect.provider == "ollama" else "Check the network"
+    return Server(name, key, held, f"{start}, or set {dialect.urls[0]}.")
 
 
 def _open_to_calls(model: Any, dialect: Dialect | None) -> Any:

@@ -64,6 +64,12 @@ class Piece:
     called: bool = False
     refused: bool = False
 
+    @property
+    def says_more(self) -> bool:
+        """Whether it holds anything beside text."""
+        said = self.finish or self.last or self.counts or self.model
+        return bool(said or self.called or self.refused)
+
 
 def tell(
     server: str,
@@ -87,7 +93,8 @@ def tell(
                     yield transcript.token(piece.thought, reasoning=True)
                 if piece.text:
                     yield transcript.token(piece.text)
-                whole = _both(whole, piece)
+                if piece.says_more:
+                    whole = _both(whole, piece)
         except BackendError as error:
             partial = _partial(transcript, whole, ignored)
             raise _with(error, partial) from None
