@@ -84,7 +84,7 @@ def test_cancelling_is_heard_while_the_prompt_is_read(model):
     assert events[0].finish_reason == "cancelled"
 
     start = time.perf_counter()
-    with model._engine.batcher.paused():  # waits for as long as the model works
+    with model.engine.batcher.paused():  # waits for as long as the model works
         assert time.perf_counter() - start < 2
 
 
@@ -196,7 +196,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def logits_of(backend: Transformers) -> torch.Tensor:
     with torch.inference_mode():
-        return backend._engine.model(torch.arange(20)[None]).logits
+        return backend.engine.model(torch.arange(20)[None]).logits
 
 
 def test_adapters_share_one_base_and_leave_it_as_it_was(exactly, family, monkeypatch):
@@ -222,7 +222,7 @@ def test_adapters_share_one_base_and_leave_it_as_it_was(exactly, family, monkeyp
     assert answer(b, max_tokens=20).text == texts[1]
     unload(f"{name}+lora={family['b']}")
     assert torch.equal(logits_of(base), before)
-    engine = weakref.ref(base._engine.model)
+    engine = weakref.ref(base.engine.model)
     unload(name)
     del base, a, b
     gc.collect()
@@ -364,6 +364,25 @@ def test_an_identity_changes_with_the_weights(exactly, tmp_path):
             backend.close()
 
     assert len({identity(), identity(seed=1), identity(template=NO_SYSTEM)}) == 3
+
+
+@pytest.mark.models
+def test_real_answers_begin_alike_in_a_batch_and_alone(model):
+    prompts = [Prompt((Message("user", f"Name {n} colours."),), "test") for n in (3, 40, 500)]
+    params = SamplingParams(max_tokens=4)
+    alone = [list(model.stream(one, params))[-1].text for one in prompts]
+    found: dict[int, str] = {}
+
+    def work(place: int) -> None:
+        found[place] = list(model.stream(prompts[place], params))[-1].text
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [found[place] for place in range(3)] == alone
 
 
 @pytest.mark.models

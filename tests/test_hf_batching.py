@@ -77,7 +77,7 @@ def all_at_once(calls: list[Callable[[], Completion]]) -> list[Completion | Exce
 
 def held(backend: Transformers, calls: list[Callable[[], Completion]]) -> list[Completion]:
     """Call at once while the model is held back, so that all wait together when it begins."""
-    batcher = backend._engine.batcher
+    batcher = backend.engine.batcher
     with batcher.paused():
         found: list[Completion] = []
         thread = threading.Thread(target=lambda: found.extend(all_at_once(calls)))
@@ -95,7 +95,7 @@ WORDS = ["a", "what is this " * 4, "def f(x):\n    return x\n" * 3, "hi!", "coun
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_in_a_batch_are_those_of_generate(kind, load):
     backend = load(kind)
-    engine = backend._engine
+    engine = backend.engine
     expected = []
     for place, words in enumerate(WORDS):
         ids = torch.tensor([engine.chat.render(prompt(words).messages).ids])
@@ -132,7 +132,7 @@ def test_who_comes_later_joins_those_who_generate(load):
     joined = ask(backend, "late", max_tokens=20)
 
     assert joined.text == alone
-    assert backend._engine.batcher.most_at_once == 2
+    assert backend.engine.batcher.most_at_once == 2
     assert isinstance(next(first), Token)
     first.close()
 
@@ -145,8 +145,8 @@ def test_samples_of_one_prompt_are_read_once(load):
         backend, [lambda n=n: list(backend.stream(call, params.nth(n)))[-1] for n in range(8)]
     )
 
-    assert backend._engine.batcher.tokens_read == backend.count_tokens(call.messages)
-    assert backend._engine.batcher.most_at_once == 8
+    assert backend.engine.batcher.tokens_read == backend.count_tokens(call.messages)
+    assert backend.engine.batcher.most_at_once == 8
     assert len({one.text for one in answers}) > 4
 
 
@@ -195,7 +195,7 @@ def test_closing_one_leaves_the_others_undisturbed(load):
 
     gone.close()
     start = time.monotonic()
-    while len(backend._engine.batcher._live.rows) > 1:
+    while len(backend.engine.batcher._live.rows) > 1:
         assert time.monotonic() - start < 2
         next(stays)
     completion = list(stays)[-1]
@@ -212,7 +212,7 @@ def test_a_long_prompt_is_read_in_pieces_while_others_generate(load, monkeypatch
 
     def noted(self, ids, mask, cache, rows):
         widths.append(ids.shape[1])
-        backend._engine.batcher._tokens_per_second = 250.0  # as a slow machine would measure
+        backend.engine.batcher._tokens_per_second = 250.0  # as a slow machine would measure
         found = forward(self, ids, mask, cache, rows)
         time.sleep(0.0001 if ids.shape[1] == 1 else ids.shape[1] / 250 / 50)
         return found
@@ -232,14 +232,14 @@ def test_a_long_prompt_is_read_in_pieces_while_others_generate(load, monkeypatch
 def test_where_memory_is_short_fewer_are_answered_at_once_and_all_are(load, monkeypatch):
     backend = load()
     alone = [ask(backend, words, max_tokens=8).text for words in WORDS]
-    per_token = backend._engine.batcher._network._token_bytes
+    per_token = backend.engine.batcher._network._token_bytes
     room = property(lambda self: per_token * 2 * 3 * 200)
     monkeypatch.setattr(hf_cache.Network, "_free_bytes", room)
 
     answers = held(backend, [lambda w=w: ask(backend, w, max_tokens=8) for w in WORDS])
 
     assert [one.text for one in answers] == alone
-    assert 1 <= backend._engine.batcher.most_at_once < len(WORDS)
+    assert 1 <= backend.engine.batcher.most_at_once < len(WORDS)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_answered(load, monkeypatch):
@@ -296,7 +296,7 @@ def test_closing_a_backend_ends_its_streams_and_refuses_more(load):
 
 
 def rows(load, *params: SamplingParams) -> list[Row]:
-    engine = load()._engine
+    engine = load().engine
     return [
         Row([1], one, most=9, ends=frozenset(), tokenizer=engine.chat.tokenizer) for one in params
     ]
@@ -313,3 +313,14 @@ def test_tokens_are_drawn_as_often_as_temperature_and_top_p_say(load):
     shares = torch.bincount(torch.tensor(chosen[:-1]), minlength=4) / draws
     assert shares == pytest.approx([0.25 / 0.34, 0.09 / 0.34, 0, 0], abs=0.03)
     assert chosen[-1] == 0
+
+
+def test_parameters_at_their_ends_do_no_harm_to_the_batch(load):
+    logits = torch.tensor([40.0, 30.0, -100.0])
+    odd = [
+        SamplingParams(temperature=1e-30),
+        SamplingParams(temperature=1.0, top_p=0.0),
+        SamplingParams(temperature=1.0, top_p=-1.0, seed=-5),
+        SamplingParams(temperature=1e-30, top_p=0.5, seed=2**70),
+    ]
+    assert choose(logits.expand(4, 3), rows(load, *odd)) == [0, 0, 0, 0]

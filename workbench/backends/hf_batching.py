@@ -34,9 +34,10 @@ from workbench.errors import BackendError
 _MOST_ROWS, _MOST_ROWS_CUDA = 32, 128
 # Tokens of prompts, padding included, that are read in one batch: enough to be busy with.
 _PROMPT_TOKENS, _PROMPT_TOKENS_CUDA = 1024, 16_384
-# How long those who generate wait for a piece of the prompts of those who join.
-_PIECE_SECONDS = 0.4
-_LEAST_COLUMNS = 16
+# How long those who generate wait for a piece of the prompts of those who join; and how long
+# several prompts are read before those are let go that nobody waits for any more.
+_PIECE_SECONDS, _ALONE_SECONDS = 0.4, 1.5
+_LEAST_COLUMNS = 8
 _TOKENS_PER_SECOND = 256.0  # assumed until it is measured
 _EXIT_SECONDS = 2.0
 
@@ -162,35 +163,39 @@ class Batcher:
     def _gather(self) -> None:
         """Begin to read for those who can go together now, and first for who waits longest.
 
-        Who wants another adapter than those who generate waits until they are done; meanwhile
-        nobody overtakes.
+        Who wants another adapter than those who generate, or finds no room beside them, waits
+        until they are done; meanwhile nobody overtakes.
         """
         with self._guard:
             if not self._waiting or not self._may_join(self._waiting[0]):
                 return
+            first, *others = self._waiting
+            others.sort(key=lambda row: abs(len(row.ids) - len(first.ids)))  # to pad little
             taken: list[Row] = []
-            for row in self._waiting:
-                if self._fits(row, taken):
+            prompts: set[tuple[int, ...]] = set()
+            for row in (first, *others):
+                if self._fits(row, taken, prompts):
                     taken.append(row)
-            if taken:
-                self._reading = Reading(taken, self._network)
-                self._waiting = [row for row in self._waiting if row not in taken]
+                    prompts.add(tuple(row.ids))
+                elif row is first:
+                    return
+            self._reading = Reading(taken, self._network)
+            self._waiting = [row for row in self._waiting if row not in taken]
 
     def _may_join(self, row: Row) -> bool:
         if self._live is None:
             return True
         return self.mode == "joining" and row.adapter == self._live.rows[0].adapter
 
-    def _fits(self, row: Row, taken: Sequence[Row]) -> bool:
-        """Say whether a row fits in with those taken and those who generate."""
-        together = [*taken, row]
-        prompts = {tuple(one.ids) for one in together}
-        padded = len(prompts) * max(len(prompt) for prompt in prompts)
-        if row.adapter != together[0].adapter:
+    def _fits(self, row: Row, taken: Sequence[Row], prompts: set[tuple[int, ...]]) -> bool:
+        """Say whether a row fits in with those taken, of these prompts, and those who generate."""
+        if taken and row.adapter != taken[0].adapter:
             return False
-        if len(prompts) > 1 and padded > self._prompt_tokens:
-            return False
-        return self._has_room(together)
+        if prompts and tuple(row.ids) not in prompts:
+            padded = (len(prompts) + 1) * max(len(row.ids), *(len(one) for one in prompts))
+            if padded > self._prompt_tokens:
+                return False
+        return self._has_room([*taken, row])
 
     def _has_room(self, joining: Sequence[Row]) -> bool:
         rows = [*joining, *(self._live.rows if self._live else ())]
@@ -221,10 +226,15 @@ class Batcher:
         self._let_go()
 
     def _columns(self, reading: Reading) -> int | None:
-        """Say how much to read at once: all of it where nobody generates meanwhile."""
-        if self._live is None and (reading.prompts == 1 or self.mode == "together"):
+        """Say how much to read at once; None is all.
+
+        A prompt that is alone is read whole, for what is computed must not depend on the time
+        that it takes.
+        """
+        if self.mode == "together" or (self._live is None and reading.prompts == 1):
             return None
-        tokens = min(int(self._tokens_per_second * _PIECE_SECONDS), self._prompt_tokens)
+        seconds = _ALONE_SECONDS if self._live is None else _PIECE_SECONDS
+        tokens = min(int(self._tokens_per_second * seconds), self._prompt_tokens)
         return max(tokens // reading.prompts, _LEAST_COLUMNS)
 
     def _share(self, reading: Reading) -> None:

@@ -79,7 +79,7 @@ class Row:
             if self.params.seed is None:
                 self._dice.seed()
             else:
-                self._dice.manual_seed(self.params.seed)
+                self._dice.manual_seed(self.params.seed % 2**63)
         return self._dice
 
     def _send(self, text: str, thought: bool) -> None:
@@ -110,9 +110,11 @@ def choose(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:
             alike.setdefault((row.params.temperature, row.params.top_p), []).append(place)
     unused: Any = None  # the warpers look at no tokens
     for (temperature, top_p), places in alike.items():
-        scores = TemperatureLogitsWarper(float(temperature))(unused, logits[places])
+        # Shifted to a maximum of 0, which changes no chance and bears the smallest temperature.
+        scores = logits[places] - logits[places].amax(dim=-1, keepdim=True)
+        scores = TemperatureLogitsWarper(float(temperature))(unused, scores)
         if top_p < 1:
-            scores = TopPLogitsWarper(float(top_p))(unused, scores)
+            scores = TopPLogitsWarper(max(float(top_p), 0.0))(unused, scores)
         for place, chances in zip(places, scores.softmax(dim=-1), strict=True):
             dice = rows[place].dice(logits.device)
             chosen[place] = torch.multinomial(chances, 1, generator=dice)[0]

@@ -60,7 +60,7 @@ class Transformers:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        chat = self._open.chat
+        chat = self.engine.chat
         return Capabilities(
             system_role=chat.system_role,
             context_length=self.context_length,
@@ -71,11 +71,11 @@ class Transformers:
     @property
     def identity(self) -> str:
         """Name the weights, how they are held, the adapter, the template and the context."""
-        return f"{self._weights} {self._open.chat.identity} context={self.context_length}"
+        return f"{self._weights} {self.engine.chat.identity} context={self.context_length}"
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count the tokens of the messages after the model's own chat template."""
-        return len(self._open.chat.render(messages).ids)
+        return len(self.engine.chat.render(messages).ids)
 
     def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
         """Yield tokens as they come, then one Completion. Closing it frees its row of the batch.
@@ -83,7 +83,7 @@ class Transformers:
         Raises:
             BackendError: the prompt is longer than the context, or the model failed.
         """
-        engine = self._open
+        engine = self.engine
         transcript = Transcript(self.name)
         rendered = engine.chat.render(prompt.messages)
         room = self.context_length - len(rendered.ids)
@@ -130,7 +130,12 @@ class Transformers:
         hf_engine.give_back(self._key)
 
     @property
-    def _open(self) -> hf_engine.Engine:
+    def engine(self) -> hf_engine.Engine:
+        """What is in memory, and may be shared with other names of the same weights.
+
+        Raises:
+            BackendError: this backend was closed.
+        """
         if self._engine is None:
             raise BackendError(f"{self.name} was unloaded.", "Load it again: load_backend(...)")
         return self._engine

@@ -58,8 +58,8 @@ class ThinkSplitter:
             self._held = answer
             self._state, self._at_break = "answer", True
             return
-        keep = overlap(self._held, CLOSING)
-        cut = len(self._held) - keep
+        tag = self._held.rfind(CLOSING[0])
+        cut = tag if tag >= 0 and CLOSING.startswith(self._held[tag:]) else len(self._held)
         self._show(self._held[:cut], True, shown)
         self._held = self._held[cut:]
 
@@ -69,12 +69,6 @@ class ThinkSplitter:
         if text:
             self._at_break = False
             shown.append((text, thought))
-
-
-def overlap(text: str, mark: str) -> int:
-    """Return how many characters at the end of ``text`` are a beginning of ``mark``."""
-    longest = min(len(text), len(mark) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(mark[:n])), 0)
 
 
 def opens_thoughts(prompt: str) -> bool:
