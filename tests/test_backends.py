@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from fake_openai import fake_server
+from test_conformance import hosting
 
 from workbench import backends
 from workbench.backends import (
     BACKENDS,
+    HOSTED,
     available,
     check_backend,
     load_backend,
@@ -63,6 +65,13 @@ def openai_compatible(request: pytest.FixtureRequest) -> tuple[str, Prompt]:
     return f"openai-compatible/echo@{url}/v1", replace(PROMPT, messages=())
 
 
+def hosted(request: pytest.FixtureRequest) -> tuple[str, Prompt]:
+    made = hosting(request.param, request.getfixturevalue("monkeypatch"))
+    _, _, backend = made.__enter__()
+    request.addfinalizer(lambda: made.__exit__(None, None, None))
+    return backend.name, replace(PROMPT, messages=())
+
+
 def retrieval(request: pytest.FixtureRequest) -> tuple[str, Prompt]:
     return "retrieval", replace(PROMPT, hits=())
 
@@ -78,6 +87,7 @@ def replay(request: pytest.FixtureRequest) -> tuple[str, Prompt]:
 CASES: dict[str, Callable[[pytest.FixtureRequest], tuple[str, Prompt]]] = {
     "llama-cpp": local,
     "transformers": local,
+    **dict.fromkeys(HOSTED, hosted),
     "openai-compatible": openai_compatible,
     "retrieval": retrieval,
     "replay": replay,
