@@ -1,23 +1,40 @@
 """Thirty conversations through every backend: what the server received is what the panel shows.
 
 Hosted providers are local servers that speak their real protocols (``fake_providers``), reached
-through the workbench's own backends and the official client libraries.
+through the workbench's own backends and the official client libraries. Local models are real ones:
+llama.cpp and transformers within this process, and their own servers, all with the same weights.
+What they read is compared with a rendering of the chat template by nothing but Jinja and the
+tokenizer.
 """
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conversations import CONVERSATIONS, PARAMS, Conversation, turns
+from conversations import CONVERSATIONS, GREEDY, PARAMS, Conversation, turns
 from fake_providers import FakeProvider, Received, Reply, Said, echo, fake_provider, says
 
 from workbench.backends import load_backend, unload
+from workbench.backends.serving import serving
 from workbench.errors import BackendError, WorkbenchError
-from workbench.types import SAMPLING, Backend, Completion, Message, Prompt, SamplingParams, Token
+from workbench.types import (
+    SAMPLING,
+    Backend,
+    Completion,
+    CountsTokens,
+    Message,
+    Prompt,
+    SamplingParams,
+    Sent,
+    Token,
+)
 
 KEY = "sk-conformance-0123456789abcdef"
 
@@ -406,3 +423,175 @@ def test_what_a_provider_blocks_is_refused_and_no_answer(hosted):
     elif provider != "ollama":  # which has no word for it
         _, completion = ask(backend, turns("u: Why?"), PARAMS)
         assert completion.finish_reason == "refused" and not completion.is_complete
+
+
+# --- local models -----------------------------------------------------------------------
+
+LOCAL = "smollm2-135m"
+CONTEXT = 1024
+# An answer is nothing that is looked at here.
+FEW = {"max_tokens": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The model's chat template and tokenizer, without the workbench and without its models."""
+
+    jinja: Any
+    tokenizer: Any
+
+    @classmethod
+    def of(cls, folder: Path) -> Template:
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from tokenizers import Tokenizer
+
+        # As transformers' documentation says that templates are to be read.
+        jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        text = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        return cls(jinja.from_string(text), Tokenizer.from_file(str(folder / "tokenizer.json")))
+
+    def text(self, messages: tuple[Message, ...]) -> str:
+        turns = [{"role": one.role, "content": one.content} for one in messages]
+        return self.jinja.render(messages=turns, add_generation_prompt=True)
+
+    def count(self, messages: tuple[Message, ...]) -> int:
+        return len(self.tokenizer.encode(self.text(messages), add_special_tokens=False).ids)
+
+
+def in_process(provider: str) -> Callable[[Path], AbstractContextManager[Backend]]:
+    @contextmanager
+    def load(folder: Path) -> Iterator[Backend]:
+        try:
+            yield load_backend(f"{provider}/{LOCAL}")
+        finally:
+            unload(f"{provider}/{LOCAL}")
+
+    return load
+
+
+@contextmanager
+def llama_server(folder: Path) -> Iterator[Backend]:
+    with serving(LOCAL, slots=1) as url:
+        name = f"openai-compatible/{LOCAL}@{url}"
+        try:
+            yield load_backend(name)
+        finally:
+            unload(name)
+
+
+@contextmanager
+def transformers_server(folder: Path) -> Iterator[Backend]:
+    """Run what ``transformers serve`` runs, from the unpacked folder and without a network."""
+    from transformers.cli.serve import Serve
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {"device": "cpu", "dtype": "float32", "host": "127.0.0.1", "non_blocking": True}
+    server = Serve(str(folder), port=port, **options)
+    name = f"openai-compatible/{folder}@http://127.0.0.1:{port}/v1"
+    try:
+        end = time.monotonic() + 60
+        while not server.server.started:
+            assert time.monotonic() < end, "transformers serve does not start"
+            time.sleep(0.05)
+        yield load_backend(name)
+    finally:
+        unload(name)
+        server.kill_server()
+
+
+RUNNERS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {
+    "llama.cpp": in_process("llama-cpp"),
+    "transformers": in_process("transformers"),
+    "llama.cpp's server": llama_server,
+    "transformers serve": transformers_server,
+}
+
+
+@pytest.fixture
+def unpacked(models_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the model as a folder, which the transformers backend makes where there is none."""
+    monkeypatch.setenv("WORKBENCH_THREADS", "1")
+    monkeypatch.setenv("WORKBENCH_CONTEXT_LENGTH", str(CONTEXT))
+    folder = models_home / "models" / LOCAL / "transformers"
+    if not (folder / "tokenizer.json").is_file():
+        load_backend(f"transformers/{LOCAL}")
+        unload(f"transformers/{LOCAL}")
+    return folder
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_local_model_reads_what_its_own_template_makes_of_the_messages(unpacked, runner):
+    template = Template.of(unpacked)
+    found: list[str] = []
+    with RUNNERS[runner](unpacked) as backend:
+        for conversation in CONVERSATIONS:
+            if conversation.name == "long" and runner == "transformers serve":
+                continue  # it knows no limit, and would read for minutes
+            wrong = misread(backend, template, conversation)
+            found += [f"{conversation.name}: {one}" for one in wrong]
+
+    assert found == []
+
+
+def misread(backend: Backend, template: Template, conversation: Conversation) -> Iterator[str]:
+    """Yield where a local model read something else, or says something else of it."""
+    messages, params = conversation.messages, replace(conversation.params, **FEW)
+    count = template.count(messages)
+    try:
+        tokens, completion = ask(backend, messages, params)
+    except WorkbenchError as error:
+        if count <= CONTEXT or f"{count:,}" not in str(error):
+            yield f"{type(error).__name__}: {error}"
+        return
+    if completion.input_tokens != count:
+        yield f"it read {completion.input_tokens} tokens, and the text has {count}"
+    if isinstance(backend, CountsTokens) and backend.count_tokens(messages) != count:
+        yield f"it counts {backend.count_tokens(messages)} tokens, and the text has {count}"
+    if "".join(one.text for one in tokens if not one.reasoning) != completion.text:
+        yield "the tokens do not make the text"
+    if completion.sent is None:
+        yield "nothing is said of what was sent"
+    else:
+        yield from misshown(completion.sent, completion.ignored, template.text(messages), params)
+        if completion.sent.messages != messages:
+            yield f"the panel shows {completion.sent.messages!r:.200}"
+
+
+def misshown(
+    sent: Sent, ignored: tuple[str, ...], text: str, params: SamplingParams
+) -> Iterator[str]:
+    """Yield where the panel shows another text or parameter than was asked."""
+    if sent.text != (None if sent.endpoint else text):
+        yield f"the template makes {text!r:.200}, not {sent.text!r:.200}"
+    for name in SAMPLING:
+        asked, shown = plain(getattr(params, name)), plain(sent.parameters.get(name))
+        known = name in ignored or (name, asked) in NEUTRAL or asked is None
+        if not known and shown != asked:
+            yield f"{name}={asked} was asked, and the panel shows {shown}"
+
+
+@pytest.mark.models
+def test_a_user_can_write_the_template_s_own_tokens_and_the_panel_shows_them(unpacked):
+    """All four read them as such; the other counts are held to this one by the test above."""
+    template = Template.of(unpacked)
+    messages = next(one.messages for one in CONVERSATIONS if one.name == "ChatML tokens")
+    text = template.text(messages)
+    ids = template.tokenizer.encode(text, add_special_tokens=False).ids
+    end = template.tokenizer.token_to_id("<|im_end|>")
+
+    assert messages[0].content in text
+    assert ids.count(end) == text.count("<|im_end|>") == 4
+
+
+@pytest.mark.models
+def test_a_model_answers_alike_within_the_process_and_behind_its_server(unpacked):
+    said = []
+    for runner in ("llama.cpp", "llama.cpp's server"):
+        with RUNNERS[runner](unpacked) as backend:
+            params = replace(GREEDY, max_tokens=12)
+            said.append(ask(backend, turns("u: Say hello to the world."), params)[1].text)
+
+    assert said[0] == said[1] != ""
