@@ -325,12 +325,14 @@ def test_the_forecast_multiplies_out_calls_tokens_and_money() -> None:
 
 @pytest.mark.models
 def test_the_estimate_holds_the_counted_tokens(models_home: Path) -> None:
-    from workbench.backends import load_backend, unload_all
+    from workbench.backends import load_backend, loaded, unload_all
 
     estimated = preflight(QUESTIONS, [hosted("llama-cpp/smollm2-135m")])
+    assert loaded() == []
     load_backend("llama-cpp/smollm2-135m")
     try:
         counted = preflight(QUESTIONS, [hosted("llama-cpp/smollm2-135m")])
+        assert [one.leased for one in loaded()] == [0]
     finally:
         unload_all()
     low, high = estimated.input_tokens.low, estimated.input_tokens.high

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from workbench.backends import load_backend, loaded
+from workbench.backends import lease_backend, loaded
 from workbench.backends.budget import Budget
 from workbench.backends.cache import Cached, answer_key, known, latest_identity
 from workbench.backends.prices import LOCAL, Price, money, price_of
@@ -196,12 +197,23 @@ def preflight(
     Raises:
         BadInput: the price file is malformed.
     """
-    asked = [_Asked.of(solver, workers) for solver in solvers]
+    with ExitStack() as leases:
+        asked = [_Asked.of(solver, workers, leases) for solver in solvers]
+        bare, unaskable = _render(questions)
+        forecasts = tuple(_forecasts(asked, questions, bare, samples, done))
+    there = len(solvers) * len(questions) * samples - sum(one.calls for one in forecasts)
+    return Preflight(forecasts, there, unaskable, _budget(asked))
+
+
+def _forecasts(
+    asked: Sequence[_Asked],
+    questions: Sequence[Question],
+    bare: Mapping[str, Prompt],
+    samples: int,
+    done: Container[tuple[str, str, int]],
+) -> Iterator[Forecast]:
     past = past_answers({one.backend for one in asked})
     speeds = measured_speeds()
-    bare, unaskable = _render(questions)
-    forecasts = []
-    done_before = 0
     with bar(asked, desc="Reckoning", unit="solver") as shown:
         for one in shown:
             jobs = [
@@ -210,10 +222,8 @@ def preflight(
                 for sample in range(samples)
                 if (one.solver, question.id, sample) not in done
             ]
-            done_before += len(questions) * samples - len(jobs)
             speed = speed_at(speeds.get(one.backend, []), one.workers)
-            forecasts.append(_forecast(one, jobs, past.get(one.backend), speed))
-    return Preflight(tuple(forecasts), done_before, unaskable, _budget(asked))
+            yield _forecast(one, jobs, past.get(one.backend), speed)
 
 
 _Job = tuple["Question", Prompt | None, int]
@@ -235,14 +245,16 @@ class _Asked:
     budget: Budget | None
 
     @classmethod
-    def of(cls, solver: Any, workers: int | None) -> _Asked:
+    def of(cls, solver: Any, workers: int | None, leases: ExitStack) -> _Asked:
+        """Look at a solver; a model that is in memory stays there until ``leases`` end."""
         name, at_once = solver.name, workers or int(getattr(solver, "workers", 1))
         while hasattr(solver, "solver"):  # one that was renamed
             solver = solver.solver
         backend = getattr(solver, "backend", solver.name)
         if isinstance(backend, str):
-            called = backend
-            held = load_backend(called) if called in {one.name for one in loaded()} else None
+            called, held = backend, None
+            if called in {one.name for one in loaded()}:
+                held = leases.enter_context(lease_backend(called))
             cache = settings().cache
         else:
             called, held = name_of(backend), backend
