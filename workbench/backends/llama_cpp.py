@@ -33,7 +33,7 @@ from workbench.backends.llama_slots import Lease, Slots
 from workbench.backends.reasoning import ThinkSplitter, opens_thoughts
 from workbench.backends.streaming import Channel, Transcript
 from workbench.cancel import cancelled
-from workbench.errors import BackendError, BrokenOff, WorkbenchError
+from workbench.errors import BackendError, BadInput, BrokenOff, WorkbenchError
 from workbench.keys import public
 from workbench.settings import settings
 from workbench.types import (
@@ -255,7 +255,8 @@ class LlamaCpp:
 
     def _templated(self, messages: Sequence[Message]) -> str:
         body = {"messages": _plain(messages), "reasoning_format": "auto"}
-        return str(self._ask("POST", "/apply-template", body)["prompt"])
+        remedy = "Begin with a user's turn, and let user and assistant take turns."
+        return str(self._ask("POST", "/apply-template", body, remedy)["prompt"])
 
     def _knows_its_thoughts(self) -> bool:
         """Try whether llama.cpp takes out thoughts that the template has opened.
@@ -274,14 +275,26 @@ class LlamaCpp:
         message = self._ask("POST", "/v1/chat/completions", body)["choices"][0]["message"]
         return bool(message.get("reasoning_content"))
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        remedy: str = "Ask again.",
+    ) -> Any:
         """Ask the server's own loopback address.
 
         Raises:
+            BadInput: a text cannot be written as UTF-8.
             BackendError: it refused, with its reason, or does not answer.
         """
         try:
             response = self._http.request(method, path, json=body)
+        except UnicodeEncodeError:
+            raise BadInput(
+                "The prompt holds half a character (a lone surrogate).",
+                "Take it out, or read its file as UTF-8.",
+            ) from None
         except (httpx2.HTTPError, RuntimeError) as error:
             self._require_loaded()
             raise BackendError(
@@ -290,10 +303,7 @@ class LlamaCpp:
             ) from None
         if response.status_code == httpx2.codes.OK:
             return response.json()
-        raise BackendError(
-            f"{self.name} refuses the messages: {_reason(response)}",
-            "Begin with a user's turn, and let user and assistant take turns.",
-        )
+        raise BackendError(f"{self.name} refuses the prompt: {_reason(response)}", remedy)
 
 
 class _Reading:

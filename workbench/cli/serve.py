@@ -13,7 +13,7 @@ def serve(
     name: Annotated[str, typer.Argument(help="A short name, or a .gguf file.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Requests answered at once; default: 4.")
+        int | None, typer.Option(min=1, help="Requests answered at once; default: WORKBENCH_SLOTS.")
     ] = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; others need OPENAI_COMPATIBLE_API_KEY.")
