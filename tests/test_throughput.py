@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer import Typer
@@ -23,7 +24,7 @@ from workbench.cost.throughput import list_throughputs
 from workbench.errors import BackendError, BadInput, Cancelled, DeadlineExceeded
 from workbench.progress import heard_by
 from workbench.settings import settings
-from workbench.types import Backend, Completion, Prompt, SamplingParams, Token
+from workbench.types import Backend, Capabilities, Completion, Prompt, SamplingParams, Token
 
 NAME = "replay/recorded.jsonl"
 
@@ -372,35 +373,49 @@ def test_the_command_measures_and_its_picture_has_a_point_a_concurrency(
 
 
 class Reading(Fake):
-    """Takes 0.1 ms a token in and 1 ms a token out."""
+    """Takes 0.1 ms a token in and 2 ms a token out, on a clock of its own."""
+
+    now = 0.0
 
     def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
         tokens_in, tokens_out = len(prompt.messages[0].content), 5 + len(self.prompts) % 7
         self.prompts.append("")
-        time.sleep(tokens_in * 1e-4 + tokens_out * 1e-3)
+        self.now += tokens_in * 1e-4 + 2e-3
         yield Token("a")
+        self.now += (tokens_out - 1) * 2e-3
         yield Completion("a", tokens_in, tokens_out, 1.0, 0.0, "stop", NAME)
 
 
-def test_what_a_token_in_and_out_takes_is_told_from_requests_that_differ(
-    measuring: Measuring,
+def test_what_a_token_in_and_out_takes_is_told_apart(
+    measuring: Measuring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measuring(Reading())
+    fake = Reading()
+    measuring(fake)
+    clock = SimpleNamespace(perf_counter=lambda: fake.now, monotonic=time.monotonic)
+    monkeypatch.setattr(importlib.import_module("workbench.cost.throughput"), "time", clock)
     *_, measured = throughput(NAME, [1], requests=14, repeats=1)
     (point,) = measured.points
-    reading, writing = 1e-4 * point.input_tokens_per_second, 1e-3 * point.tokens_per_second
-    assert point.reading_share == pytest.approx(reading / (reading + writing), abs=0.1)
+    assert point.reading_share == pytest.approx(1e-4 * point.input_tokens_per_second)
     # Requests quite unlike those that were measured.
     for tokens in ((20, 60), (900, 5)):
         named = {"input_tokens": tokens[0], "output_tokens": tokens[1]}
         one = Case(4.05, 2, 0.025, throughput=NAME, **named).break_even()
-        assert 3600 / one.capacity == pytest.approx(tokens[0] * 1e-4 + tokens[1] * 1e-3, rel=0.25)
+        assert 3600 / one.capacity == pytest.approx(tokens[0] * 1e-4 + tokens[1] * 2e-3)
 
 
-def test_requests_that_are_alike_do_not_tell_it(measuring: Measuring) -> None:
-    measuring(Fake(0.001))
+@pytest.mark.parametrize("tokens", [None, 1])
+def test_where_it_cannot_be_told_it_is_not(tokens: int | None, measuring: Measuring) -> None:
+    measuring(Fake(0.001, tokens=tokens))
     *_, measured = throughput(NAME, [1], requests=4, repeats=1)
-    assert measured.points[0].reading_share is None
+    assert measured.reading_share is None
+
+
+def test_what_comes_at_once_does_not_tell_reading_from_writing(measuring: Measuring) -> None:
+    fake = Fake(0.001)
+    fake.capabilities = Capabilities(streaming=False)
+    measuring(fake)
+    *_, measured = throughput(NAME, [1], requests=4, repeats=1)
+    assert measured.reading_share is None
 
 
 @pytest.mark.models

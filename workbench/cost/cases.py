@@ -126,7 +126,7 @@ class Case:
             f" {measured.machine['processor']}, {point.concurrency} requests at a time,"
             f" {len(point.repeats)} repeats."
         )
-        return self._own(**_speed(point, tokens)), told
+        return self._own(**_speed(point, measured.reading_share, tokens)), told
 
     def _own(self, **speed: Any) -> OwnGpu:
         return OwnGpu(self.usd_per_hour, self.gpus, utilisation=self.utilisation, **speed)
@@ -136,7 +136,7 @@ CLASSIC = Case(usd_per_hour=4.05, gpus=2, usd_per_request=0.025)
 """The classic case; see ``SOURCE``."""
 
 
-def _speed(point: Point, tokens: Tokens | None) -> dict[str, Any]:
+def _speed(point: Point, share: float | None, tokens: Tokens | None) -> dict[str, Any]:
     """Return a measured speed in tokens a second where tokens are known, else in requests.
 
     Repeats in which nothing was answered say nothing of the speed.
@@ -148,7 +148,7 @@ def _speed(point: Point, tokens: Tokens | None) -> dict[str, Any]:
         return {
             "input_tokens_per_second": read,
             "output_tokens_per_second": written,
-            "reading_share": point.reading_share,
+            "reading_share": share,
         }
     return {"requests_per_hour_per_gpu": tuple(3600 * one.requests_per_second for one in repeats)}
 

@@ -226,9 +226,9 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
     )
     if chosen == "ratio":
         figure.add_vline(x=1.0, line={"color": _CROSS, "width": 2})
-        _say(figure, 1.0, "pays below 1")
+        _say(figure, 1.0, "pays below 1", "left")
     elif None in (*ends, now):
-        _say(figure, edge, "never →")
+        _say(figure, edge, "never →", "right")
     figure.update_yaxes(ticklabelstandoff=6)
     return figure
 
@@ -272,14 +272,14 @@ def _bars(
     )
 
 
-def _say(figure: go.Figure, x: float, text: str) -> None:
+def _say(figure: go.Figure, x: float, text: str, anchor: str) -> None:
     """Write a word above the picture."""
     figure.add_annotation(
         x=x,
         y=1.0,
         yref="paper",
         yanchor="bottom",
-        xanchor="right",
+        xanchor=anchor,
         showarrow=False,
         text=text,
         font={"color": INK},

@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from workbench.backends import check_backend, lease_backend
+from workbench.backends.wrapping import capabilities_of
 from workbench.cancel import cancelled, cancelled_by
 from workbench.cost.prompts import PROMPTS, numbered
 from workbench.cost.records import Point, Repeat
@@ -92,6 +93,18 @@ class Throughput:
         )
 
     @property
+    def reading_share(self) -> float | None:
+        """The share of time spent reading where fewest requests wait for each other.
+
+        Many at a time write faster than one, but read no faster: for requests that write more than
+        those measured, this errs on the slow side.
+        """
+        answered = [point for point in self.points if point.requests]
+        return (
+            min(answered, key=lambda point: point.concurrency).reading_share if answered else None
+        )
+
+    @property
     def note(self) -> str:
         """Say how it was measured."""
         characters = self.prompts["characters"]
@@ -161,6 +174,7 @@ def throughput(
             total=1 + len(concurrencies) * repeats * requests, desc="Measuring", unit="requests"
         ) as progress,
     ):
+        streams = capabilities_of(asked).streaming
         _warm_up(asked, numbered(texts[0], next(numbers)), params)
         progress.update()
         for concurrency in concurrencies:
@@ -171,7 +185,7 @@ def throughput(
                     for text in itertools.islice(itertools.cycle(texts), requests)
                 ]
                 passes.append(_pass(asked, batch, params, concurrency, progress.update))
-            points.append(_point(concurrency, passes))
+            points.append(_point(concurrency, passes, streams))
             now = datetime.now(UTC).isoformat(timespec="seconds")
             measured = Throughput(name, machine, now, told, tuple(points))
             if len(points) == len(concurrencies):
@@ -341,7 +355,7 @@ def _next(ended: queue.SimpleQueue[_Timing | Exception]) -> _Timing | Exception:
     raise Cancelled("The measurement was stopped.", "Nothing of it is kept.")
 
 
-def _point(concurrency: int, passes: Sequence[_Pass]) -> Point:
+def _point(concurrency: int, passes: Sequence[_Pass], streams: bool) -> Point:
     timings = [timing for one in passes for timing in one.timings]
     errors, seconds = sum(one.errors for one in passes), sum(one.seconds for one in passes)
     latencies = [timing.seconds for timing in timings]
@@ -352,7 +366,7 @@ def _point(concurrency: int, passes: Sequence[_Pass]) -> Point:
         latency_p50=_quantile(latencies, 0.5),
         latency_p95=_quantile(latencies, 0.95),
         first_token_p50=_quantile(firsts, 0.5),
-        reading_share=_reading_share(timings),
+        reading_share=_reading_share(timings) if streams else None,
         repeats=tuple(_rates(one.timings, one.errors, one.seconds) for one in passes),
     )
 
@@ -360,23 +374,17 @@ def _point(concurrency: int, passes: Sequence[_Pass]) -> Point:
 def _reading_share(timings: Sequence[_Timing]) -> float | None:
     """Return the share of the time that went into tokens in, None where it cannot be told.
 
-    Least squares of ``seconds = a * tokens in + b * tokens out`` over the requests, neither below
-    zero (Lawson and Hanson, Solving Least Squares Problems, 1974, chapter 23, for two unknowns).
+    Reading ends with the first token, whose own time is that of each token that follows it.
     """
-    counted = [
-        (one.completion.input_tokens, one.completion.output_tokens, one.seconds)
-        for one in timings
-        if one.completion.input_tokens is not None and one.completion.output_tokens is not None
-    ]
-    if len(counted) < 3:
-        return None
-    table = np.array(counted, dtype=float)
-    tokens, seconds = table[:, :2], table[:, 2]
-    (a, b), _, rank, _ = np.linalg.lstsq(tokens, seconds)
-    if rank < 2:  # all requests have the same mix of tokens
-        return None
-    reading, writing = tokens.sum(axis=0) * np.maximum((a, b), 0.0)
-    return float(reading / (reading + writing))
+    reading = total = 0.0
+    for one in timings:
+        count, first = one.completion.output_tokens, one.first_token
+        if first is None or count is None or count < 2:
+            return None
+        writing = (one.seconds - first) * count / (count - 1)
+        reading += max(0.0, one.seconds - writing)
+        total += one.seconds
+    return reading / total if total else None
 
 
 def _rates(timings: Sequence[_Timing], errors: int, seconds: float) -> Repeat:
