@@ -24,7 +24,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = re.findall(r"<!-- run -->\n```bash\n(.*?)```", README, flags=re.DOTALL)
 PYTHON = re.findall(r"<!-- run -->\n```python\n(.*?)```", README, flags=re.DOTALL)
 # What each notebook is about, as its HTML has it.
-SHOWS = {"01_side_by_side": "wb-columns", "02_which_embedding": "wb-lab"}
+SHOWS = {
+    "01_side_by_side": "wb-columns",
+    "02_which_embedding": "wb-lab",
+    "03_backends_and_cost": "wb-sent",
+}
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 WORKBENCH = Path(sys.executable).with_name("workbench")
 

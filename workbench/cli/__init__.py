@@ -15,6 +15,7 @@ import typer
 from workbench.cli.batch import batch
 from workbench.cli.cache import cache_app
 from workbench.cli.cost import cost_app, throughput
+from workbench.cli.models import memory
 from workbench.cli.options import Json, given, print_json
 from workbench.cli.serve import serve
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
@@ -118,6 +119,9 @@ def models_pull(
         print_json(paths)
     else:
         typer.echo("\n".join(f"{name}: {path}" for name, path in paths.items()))
+
+
+models_app.command()(memory)
 
 
 @app.command()

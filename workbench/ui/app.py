@@ -23,6 +23,7 @@ from workbench.report import style
 from workbench.ui.compare import CompareTab
 from workbench.ui.corpora import CorporaTab
 from workbench.ui.cost import CostTab
+from workbench.ui.models import ModelsTab
 from workbench.ui.retrieval import RetrievalTab
 
 _HERE = Path(__file__).parent
@@ -48,10 +49,12 @@ def build() -> gr.Blocks:
             corpora = CorporaTab()
         with gr.Tab("Retrieval", elem_id="tab-retrieval"):
             lab = RetrievalTab()
+        with gr.Tab("Models", elem_id="tab-models"):
+            models = ModelsTab()
         with gr.Tab("Cost", elem_id="tab-cost"):
             cost = CostTab()
         corpora.wire(compare, lab)
-        others = (corpora, lab, cost)
+        others = (corpora, lab, models, cost)
         page.load(
             lambda index: [
                 *compare.refresh(index),
