@@ -322,11 +322,11 @@ def test_a_deadline_holds_for_an_answer_that_does_not_end(asked):
 
 
 def test_tries_and_waits_count_into_the_deadline(asked):
-    limits = Limits(call_timeout=0.6, attempts=99, first_backoff=0.1, longest_backoff=0.1)
+    limits = Limits(call_timeout=1.5, attempts=99, first_backoff=0.1, longest_backoff=0.1)
     found, server = ask(asked, status(503), limits=limits)
     # The deadline may come within a wait, which is then not begun, or within a try.
     assert found.error.status == 503 or isinstance(found.error, DeadlineExceeded)
-    assert found.seconds < 0.6 + LATE and 2 <= server.calls < 99
+    assert found.seconds < 3 and 2 <= server.calls < 99  # which alone would take five seconds
 
 
 def test_slow_bytes_are_no_failure_while_tokens_come_in_time(asked):
