@@ -15,13 +15,14 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from workbench.backends.prices import price_of
 from workbench.cancel import cancelled, cancelled_by
 from workbench.cli.cost import throughput as command
 from workbench.cost import OwnGpu, load_throughput, throughput
 from workbench.cost.cases import Case, worked_example
 from workbench.cost.prompts import PROMPTS
 from workbench.cost.throughput import list_throughputs
-from workbench.errors import BackendError, BadInput, Cancelled, DeadlineExceeded
+from workbench.errors import BackendError, BadInput, Cancelled, DeadlineExceeded, OverBudget
 from workbench.progress import heard_by
 from workbench.settings import settings
 from workbench.types import Backend, Capabilities, Completion, Prompt, SamplingParams, Token
@@ -169,6 +170,44 @@ def test_own_prompts_can_be_measured(measuring: Measuring) -> None:
     *_, measured = throughput(NAME, [1], requests=3, repeats=1, prompts=["mine"])
     assert all(prompt.endswith("mine") for prompt in fake.prompts)
     assert measured.prompts == {"count": 1, "characters": [4], "max_tokens": 64}
+
+
+# --- money ---------------------------------------------------------------------------
+
+
+def test_what_may_cost_more_than_the_limit_is_asked_for_first(
+    measuring: Measuring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Fake(0.0)
+    measuring(fake)
+    monkeypatch.setenv("WORKBENCH_ASK_ABOVE", "0.01")
+    price = price_of("openai/gpt-4o")
+    assert price is not None
+    with pytest.raises(BadInput, match="may cost") as caught:
+        next(throughput("openai/gpt-4o", [1], requests=16, repeats=1))
+    assert "--yes" in caught.value.remedy
+    with pytest.raises(BadInput, match="unknown"):
+        next(throughput("mistral/nobody-knows", [1], requests=16, repeats=1))
+    assert not fake.prompts
+    list(throughput("openai/gpt-4o", [1], requests=16, repeats=1, yes=True))
+    list(throughput("openai/gpt-4o", [1], requests=1, repeats=1, max_tokens=1, prompts=["x"]))
+    list(throughput("ollama/mine", [1], requests=1, repeats=1))
+    assert len(fake.prompts) == 17 + 2 + 2
+
+
+def test_the_budget_holds_and_ends_the_measurement(
+    measuring: Measuring, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    home.mkdir()
+    (home / "prices.toml").write_text('["openai/mine"]\ninput = 0\noutput = 1000\n')
+    monkeypatch.setenv("WORKBENCH_BUDGET", "0.0205")  # five answers of 4 tokens, and a little
+    fake = Fake(0.0)
+    fake.name = "openai/mine"
+    measuring(fake)
+    with pytest.raises(OverBudget):
+        list(throughput("openai/mine", [1], requests=16, repeats=1, max_tokens=4))
+    assert len(fake.prompts) == 5
+    assert not list_throughputs()
 
 
 # --- stopping --------------------------------------------------------------------------

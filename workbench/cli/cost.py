@@ -156,6 +156,7 @@ def throughput(
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer. [64]")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="For the interval. [3]")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Whatever it costs.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure requests and tokens a second of a backend here; a hosted one asks for its money."""
@@ -165,7 +166,7 @@ def throughput(
     options = given(
         concurrencies=concurrency, requests=requests, max_tokens=max_tokens, repeats=repeats
     )
-    with closing(cost.throughput(backend, **options)) as states:
+    with closing(cost.throughput(backend, yes=yes, **options)) as states:
         *_, measured = states
     typer.echo(measured.to_json()) if as_json else show_throughput(measured)
     if any(point.errors for point in measured.points):

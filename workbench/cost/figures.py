@@ -210,8 +210,11 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
         ]
     )
     figure.add_vline(x=base, line={"color": INK, "width": 1})
+    note = _MOVED[chosen]
+    if chosen != "ratio" and None in (*ends, now):
+        note += "; to the edge: never"
     figure.update_layout(
-        layout("What moves the crossover", note=_MOVED[chosen]),
+        layout("What moves the crossover", note=note),
         barmode="overlay",
         margin_t=_TOP,
         bargap=0.35,
@@ -226,9 +229,6 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
     )
     if chosen == "ratio":
         figure.add_vline(x=1.0, line={"color": _CROSS, "width": 2})
-        _say(figure, 1.0, "pays below 1", "left")
-    elif None in (*ends, now):
-        _say(figure, edge, "never →", "right")
     figure.update_yaxes(ticklabelstandoff=6)
     return figure
 
@@ -236,7 +236,8 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
 _MOVED = {
     "first": "requests an hour from which own GPUs pay,<br>as one assumption is moved",
     "for_good": "requests an hour from which own GPUs pay for good,<br>as one assumption is moved",
-    "ratio": "own GPUs never pay: a request on a full GPU<br>in times of the API's price",
+    "ratio": "own GPUs never pay: a request on a full GPU in times<br>of the API's price;"
+    " they would pay at the green line",
 }
 
 
@@ -269,20 +270,6 @@ def _bars(
         text=[_end(bar, side, load) for bar, load in zip(shown, loads, strict=True)],
         hovertemplate="%{text}<extra></extra>",
         textposition="none",
-    )
-
-
-def _say(figure: go.Figure, x: float, text: str, anchor: str) -> None:
-    """Write a word above the picture."""
-    figure.add_annotation(
-        x=x,
-        y=1.0,
-        yref="paper",
-        yanchor="bottom",
-        xanchor=anchor,
-        showarrow=False,
-        text=text,
-        font={"color": INK},
     )
 
 

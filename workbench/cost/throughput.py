@@ -19,13 +19,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from workbench.backends import check_backend, lease_backend
-from workbench.backends.wrapping import capabilities_of
+from workbench.backends import HOSTED, check_backend, lease_backend
+from workbench.backends.budget import most_input_tokens
+from workbench.backends.guarded import guarded
+from workbench.backends.limits import Limits
+from workbench.backends.prices import money, price_of
+from workbench.backends.ready import Calls
+from workbench.backends.wrapping import capabilities_of, name_of
 from workbench.cancel import cancelled, cancelled_by
 from workbench.cost.prompts import PROMPTS, numbered
 from workbench.cost.records import Point, Repeat
 from workbench.durable import replace_durably
-from workbench.errors import BackendError, BadInput, Cancelled, DeadlineExceeded
+from workbench.errors import BackendError, BadInput, Cancelled, DeadlineExceeded, OverBudget
 from workbench.keys import scrub
 from workbench.machine import hardware
 from workbench.progress import bar
@@ -40,6 +45,8 @@ REQUESTS = 16
 MAX_TOKENS = 64
 REPEATS = 3
 
+# Who is paid by the token, as far as names tell.
+_PAID = tuple(provider for provider in HOSTED if provider != "ollama")
 # Seconds after which a measurement that waits for requests looks at ``cancelled()``.
 _LOOK = 0.2
 # What decides how fast a machine is; its free memory does not tell one machine from another.
@@ -144,22 +151,28 @@ def throughput(
     max_tokens: int = MAX_TOKENS,
     prompts: Sequence[str] | None = None,
     repeats: int = REPEATS,
+    yes: bool = False,
 ) -> Generator[Throughput]:
     """Measure a backend; yield what is known after each concurrency. The last one is kept.
 
     Each repeat asks ``requests`` prompts with so many of them under way at a time, greedily, and
     at most ``max_tokens`` long. A warm-up comes first and is not counted. Nothing is tried again
-    or taken from the cache: the backend is asked itself. A hosted backend asks for its money.
+    or taken from the cache: the backend is asked itself. A hosted one is paid for: where that may
+    be more than WORKBENCH_ASK_ABOVE, ``yes`` has to be said, and WORKBENCH_BUDGET holds here, too.
     Closing the generator stops the requests, and nothing is kept.
 
     Raises:
-        BadInput: a number is below 1, there is no prompt, or the name is unknown.
+        BadInput: a number is below 1, there is no prompt, the name is unknown, or it may cost
+            more than may be spent without asking.
         BackendError: the warm-up failed, or no request ended for WORKBENCH_CALL_TIMEOUT seconds.
+        OverBudget: the budget is spent.
         Cancelled: nobody waits for it any more.
     """
     texts = _check(concurrencies, requests, max_tokens, prompts, repeats)
     check_backend(backend)
     params = SamplingParams(max_tokens=max_tokens)
+    if not yes:
+        _check_cost(backend.strip(), texts, params, requests * len(concurrencies) * repeats)
     name, machine = backend.strip(), this_machine()
     told = {
         "count": len(texts),
@@ -169,11 +182,12 @@ def throughput(
     numbers = itertools.count(1)
     points: list[Point] = []
     with (
-        lease_backend(name) as asked,
+        lease_backend(name) as leased,
         bar(
             total=1 + len(concurrencies) * repeats * requests, desc="Measuring", unit="requests"
         ) as progress,
     ):
+        asked = _within_budget(leased)
         streams = capabilities_of(asked).streaming
         _warm_up(asked, numbered(texts[0], next(numbers)), params)
         progress.update()
@@ -258,6 +272,38 @@ def _check(
     return texts
 
 
+def _check_cost(backend: str, texts: Sequence[str], params: SamplingParams, requests: int) -> None:
+    """Find out whether a measurement may cost more than may be spent without asking.
+
+    Raises:
+        BadInput: it may, or the price of a paid provider is unknown.
+    """
+    price, provider = price_of(backend), backend.partition("/")[0]
+    if price is None:
+        if provider in _PAID:
+            raise BadInput(
+                f"What measuring {backend} will cost is unknown.",
+                "Write its price into your price file, or say --yes.",
+            )
+        return
+    tokens = sum(most_input_tokens(numbered(text, requests).messages) for text in texts)
+    most = price.cost(tokens * (1 + requests) // len(texts), params.max_tokens * (1 + requests))
+    limit = settings().ask_above
+    if most > limit:
+        raise BadInput(
+            f"Measuring {backend} may cost {money(most)}, which is more than {money(limit)}.",
+            "Ask for fewer requests or shorter answers, say --yes, or raise WORKBENCH_ASK_ABOVE.",
+        )
+
+
+def _within_budget(backend: Backend) -> Backend:
+    """Hold a backend to the budget of this process; nothing else may slow it or try again."""
+    budget = Calls.within().budget
+    if budget is None or capabilities_of(backend).local:
+        return backend
+    return guarded(backend, limits=Limits(), budget=budget, price=price_of(name_of(backend)))
+
+
 def _warm_up(backend: Backend, prompt: Prompt, params: SamplingParams) -> None:
     """Ask once, so that what is made at the first call is not measured; errors are raised."""
     timing = _ask(backend, prompt, params)
@@ -330,7 +376,10 @@ def _pass(
             thread.start()
         outcomes = []
         for _ in batch:
-            outcomes.append(_next(ended))
+            outcome = _next(ended)
+            if isinstance(outcome, OverBudget):
+                raise outcome
+            outcomes.append(outcome)
             seconds = time.perf_counter() - start
             done()
     finally:
