@@ -267,8 +267,9 @@ def unload_all() -> None:
 
 def _acquire(name: str, *, keep: bool, tell: Waiting | None) -> _Place:
     """Wait for room and load, or share what is loaded. The place is leased to this thread."""
+    # First, as it imports PyTorch, which then says itself how it will hold the weights.
+    make: Callable[[str, str], LoadedBackend] = BACKENDS.load(check_backend(name)[0])
     waiter = _waiter(name, keep)
-    make: Callable[[str, str], LoadedBackend] = BACKENDS.load(waiter.key[0])
     told: list[str] = []
     with _locked():
         _queue.append(waiter)

@@ -422,23 +422,37 @@ def _asked_of_hub(repo: str) -> tuple[Shape, int] | None:
 
 
 def _held(precision: str | None) -> tuple[str, str]:
-    """Return where PyTorch puts a model and how it holds the weights."""
-    if (
-        importlib.util.find_spec("torch") is None
-        or importlib.util.find_spec("transformers") is None
-    ):
-        return settings().device or "cpu", precision or "bf16"
+    """Return where PyTorch puts a model and how it holds the weights.
+
+    Once PyTorch is loaded, as it is before a model is, it says so itself. Loading it for a table
+    of estimates would take seconds: until then, it is told by the driver and the processor.
+    """
+    if "torch" not in sys.modules:
+        device = settings().device or ("cuda" if shutil.which("nvidia-smi") else "cpu")
+        best = settings().dtype or ("bf16" if device == "cuda" or _has_bf16() else "fp32")
+        return device, _float(precision or best)
     from workbench.backends import hf_loading
 
     device = hf_loading.best_device()
     try:
-        kind = hf_loading.held_as(precision, device)
-    except (
-        BackendError
-    ):  # 4-bit weights on a CPU: loading says so; their size is known all the same
-        kind = precision or "fp32"
+        return device, _float(hf_loading.held_as(precision, device))
+    except BackendError:  # 4-bit weights on a CPU: loading refuses them; their size is known
+        return device, _float(precision or "fp32")
+
+
+def _float(kind: str) -> str:
     kind = _SAME.get(kind, kind)
-    return device, kind if kind in FLOATS or kind in QUANTIZED else "fp32"
+    return kind if kind in FLOATS or kind in QUANTIZED else "fp32"
+
+
+@functools.cache
+def _has_bf16() -> bool:
+    """Say whether oneDNN computes in bfloat16 here: with AVX-512, or AVX-NE-CONVERT."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("flags")[2].split())
+    except OSError:
+        return False
+    return {"avx512bw", "avx512vl", "avx512dq"} <= flags or "avx_ne_convert" in flags
 
 
 def _adapter_bytes(adapter: str | None) -> int:

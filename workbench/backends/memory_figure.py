@@ -36,19 +36,19 @@ def memory_figure(estimates: Sequence[MemoryEstimate], limits: Mapping[str, int]
             annotation_text=f"{device}: {gib(limit)}",
             annotation_position="top",
         )
-    look = layout("Memory")
+    look = layout("Memory, GiB")
     most = max([*(one.total for one in estimates), *limits.values()], default=GIB) / GIB
     figure.update_layout(
         **{
             **look,
             "barmode": "stack",
-            "height": 190 + 44 * len(names),
+            "height": 200 + 44 * len(names),
             "margin": {"l": 10, "r": 24, "t": 74, "b": 96},
             "bargap": 0.35,
             # Below the axis, or it would lie on the names of the lines on a narrow page.
             "legend": {"orientation": "h", "y": -0.42, "x": 0, "traceorder": "normal"},
         }
     )
-    figure.update_xaxes(title="GiB", range=[0, most * 1.15])
+    figure.update_xaxes(range=[0, most * 1.15])
     figure.update_yaxes(autorange="reversed")
     return figure

@@ -16,7 +16,7 @@ from workbench import api, backends, weights
 from workbench.backends.memory import DTYPES, LOCAL, gib, read_parameters
 from workbench.backends.memory_figure import memory_figure
 from workbench.errors import BadInput, InUse, WorkbenchError
-from workbench.keys import where_keys_are
+from workbench.keys import KEYS, where_keys_are
 from workbench.settings import settings
 from workbench.ui import choices
 from workbench.ui.live import Live
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_KEY_IS_NEEDED = tuple(one for one in KEYS if one in backends.HOSTED)
 _pulling: set[str] = set()
 _guard = threading.Lock()
 
@@ -288,20 +289,20 @@ def table_html() -> str:
             rows.append(_row(name, weights.describe(model), row))
     embedders = [one for one in weights.known() if one.kind == "embedder"]
     rows += [_row(one.name, one, None) for one in embedders]
-    return _table(("Model", "", "Licence", "On disk", "Memory"), rows)
+    return _table(("Model", "Memory", "Here", "On disk", "Licence"), rows)
 
 
 def _row(name: str, about: Weights, row: Available | None) -> list[str]:
     here = weights.is_here(about.name)
     needs = row.needs if row else "" if here else f"workbench models pull {about.name}"
-    state = "<span class='wb-good'>here</span>" if not needs else _commands(needs)
-    terms = f" (<a href='{html.escape(about.terms)}'>terms</a>)" if about.terms else ""
+    state = "<span class='wb-right'>here</span>" if not needs else _commands(needs)
+    terms = f", <a href='{html.escape(about.terms)}'>terms</a>" if about.terms else ""
     return [
         f"{html.escape(name)}<br><span class='wb-dim'>{html.escape(about.title)}</span>",
-        state,
-        html.escape(about.licence) + terms,
-        _megabytes(about.bytes),
         _memory_cell(name) if row and row.installed else "",
+        state,
+        _megabytes(about.bytes),
+        html.escape(about.licence) + terms,
     ]
 
 
@@ -319,9 +320,10 @@ def _memory_cell(name: str) -> str:
     colour = "var(--wb-good)" if found.fits else "var(--wb-bad)"
     said = f"{gib(found.estimate.total)} of {gib(found.limit)}"
     parts = ", ".join(f"{part} {gib(size)}" for part, size in found.estimate.rows)
-    told = "" if found.fits else f"<br><span class='wb-error'>{html.escape(found.verdict)}</span>"
+    told = "" if found.fits else f"<div class='wb-error'>{html.escape(found.verdict)}</div>"
     return (
-        f"<div title='{html.escape(parts)}'>{said}<div style='width: 130px; height: 6px;"
+        f"<div style='max-width: 280px; white-space: normal' title='{html.escape(parts)}'>{said}"
+        "<div style='width: 130px; height: 6px;"
         " border-radius: 3px; background: var(--wb-line)'><div style='height: 6px; border-radius:"
         f" 3px; width: {share:.0%}; min-width: 2px; background: {colour}'></div></div>{told}</div>"
     )
@@ -335,11 +337,17 @@ def hosted_html() -> str:
         provider = row.name.partition("/")[0]
         if not row.form or provider not in (*backends.HOSTED, "openai-compatible"):
             continue
-        missing = row.needs.partition("; ")[2]
-        key = f"key: {keys[provider]}" if keys.get(provider) else f"needs {row.needs}"
-        state = _commands(missing) if missing else html.escape(key)
-        rows.append([html.escape(row.name), html.escape(row.summary), state])
-    return _table(("Backend", "", ""), rows)
+        key = KEYS.get(provider, "")
+        if not row.installed:
+            state = _commands(row.needs.partition("; ")[2])
+        elif keys.get(key):
+            state = f"<span class='wb-right'>here</span> ({html.escape(str(keys[key]))})"
+        elif provider in _KEY_IS_NEEDED:
+            state = _commands(f"export {key}=...")
+        else:
+            state = f"needs {html.escape(row.needs)}"
+        rows.append([html.escape(row.name), state, html.escape(row.summary)])
+    return _table(("Backend", "Key", ""), rows)
 
 
 def loaded_html() -> str:
