@@ -19,15 +19,15 @@ import os
 import re
 import secrets
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from workbench import weights
-from workbench.backends.hf_chat import FOLDED, fold_system
+from workbench.backends.hf_chat import FOLDED, Rendered, fold_system
 from workbench.backends.llama_files import sha256_of_model
 from workbench.backends.llama_slots import Lease, Slots
 from workbench.backends.reasoning import ThinkSplitter, opens_thoughts
@@ -69,16 +69,6 @@ _THOUGHTS = re.compile("think|reasoning|<.?channel", re.IGNORECASE)
 _REMEMBERED_PROMPTS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A prompt as the model reads it: the text after its template, its tokens, what was changed."""
-
-    messages: tuple[Message, ...]
-    text: str
-    tokens: tuple[int, ...]
-    notes: tuple[str, ...] = ()
-
-
 class LlamaCpp:
     """One loaded GGUF model with ``settings().slots`` slots of the whole context length each."""
 
@@ -102,7 +92,7 @@ class LlamaCpp:
         self._slots = Slots(params.n_parallel, params.n_batch)
         self._built = f"batch={params.n_batch} gpu_layers={params.n_gpu_layers}"
         self._render = functools.lru_cache(_REMEMBERED_PROMPTS)(self._rendered)
-        self._splits_alone = self._knows_its_thoughts()
+        self.knows_thoughts = self._knows_thoughts()
 
     @property
     def context_length(self) -> int:
@@ -127,7 +117,7 @@ class LlamaCpp:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count the tokens of the messages after the model's own chat template."""
-        return len(self.render(messages).tokens)
+        return len(self.render(messages).ids)
 
     def render(self, messages: Sequence[Message]) -> Rendered:
         """Return the messages as this model reads them.
@@ -148,13 +138,13 @@ class LlamaCpp:
         transcript = Transcript(self.name)
         rendered = self.render(prompt.messages)
         transcript.sent = self._sent(rendered, params)
-        lease = self._slots.take(rendered.tokens, lambda: self._is_loaded and not cancelled())
+        lease = self._slots.take(rendered.ids, lambda: self._is_loaded and not cancelled())
         if lease is None:
             yield transcript.completion("cancelled")
             return
         try:
-            self._keep(lease)
-            yield from self._answer(_Reading(self, rendered, lease, transcript), params)
+            reading = _Reading(self, rendered, self._cut(lease), transcript)
+            yield from self._answer(reading, params)
         finally:
             self._slots.free(lease)
 
@@ -205,19 +195,21 @@ class LlamaCpp:
             notes=rendered.notes,
         )
 
-    def _keep(self, lease: Lease) -> None:
+    def _cut(self, lease: Lease) -> Lease:
         """Cut what the slot holds down to the tokens that are kept.
 
         llama.cpp has no call for it, but does so where the next token is another one.
         """
         if not lease.cut:
-            return
+            return lease
         other = 0 if lease.tokens[lease.kept] else 1
         body = {"prompt": [*lease.tokens[: lease.kept], other], "n_predict": 0, **_place(lease)}
-        timings = self._ask("POST", "/completion", body)["timings"]
-        if timings["cache_n"] < lease.kept:
-            # A model with a sliding window, or with a recurrent state, cannot be cut.
-            self._slots.keep_nothing()
+        with suppress(BackendError):  # as where it reads all of a long prompt anew, and so too long
+            if self._ask("POST", "/completion", body)["timings"]["cache_n"] >= lease.kept:
+                return lease
+        # What a model with a sliding window, or with a recurrent state, holds cannot be cut.
+        self._slots.keep_nothing()
+        return replace(lease, kept=0)
 
     @property
     def _is_loaded(self) -> bool:
@@ -240,9 +232,10 @@ class LlamaCpp:
     def _rendered(self, messages: tuple[Message, ...]) -> Rendered:
         sent, notes = messages, tuple[str, ...]()
         system = [one.content.strip() for one in messages if one.role == "system"]
-        text = "" if system and not self._system_role else self._templated(sent)
+        folds = bool(system) and not self._system_role
+        text = "" if folds else self._templated(sent)
         # There are templates that know a system message only where it comes first.
-        if not all(one in text for one in system):
+        if folds or not all(one in text for one in system):
             sent, notes = fold_system(messages), (FOLDED,)
             text = self._templated(sent)
         lost = [one for one in sent if one.content.strip() not in text]
@@ -258,7 +251,7 @@ class LlamaCpp:
         remedy = "Begin with a user's turn, and let user and assistant take turns."
         return str(self._ask("POST", "/apply-template", body, remedy)["prompt"])
 
-    def _knows_its_thoughts(self) -> bool:
+    def _knows_thoughts(self) -> bool:
         """Try whether llama.cpp takes out thoughts that the template has opened.
 
         It does so for the templates that it understands. The grammar has any model say the words.
@@ -316,8 +309,7 @@ class _Reading:
         self.lease = lease
         self._backend = backend
         self._transcript = transcript
-        opened = opens_thoughts(rendered.text) and not backend._splits_alone
-        self._splitter = ThinkSplitter(thinking=opened)
+        self._splitter = ThinkSplitter(thinking=rendered.thinking and not backend.knows_thoughts)
         self._finish: FinishReason | None = None
         self._usage: dict[str, Any] = {}
         self._begun = False
@@ -371,7 +363,7 @@ class _Reading:
         return self._transcript.completion(finish, read, self._usage.get("completion_tokens"))
 
     def _notes(self, read: int | None) -> Iterator[str]:
-        count = len(self.rendered.tokens)
+        count = len(self.rendered.ids)
         if read is not None and read != count:
             yield f"llama.cpp read {read:,} tokens, but the text shown has {count:,}."
         if kept := (self._usage.get("prompt_tokens_details") or {}).get("cached_tokens"):
