@@ -388,6 +388,18 @@ def test_the_command_line_with_debug_prints_no_key(monkeypatch, tmp_path, place)
     assert leaks(done.stdout) is None and leaks(done.stderr) is None
 
 
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_a_key_that_was_typed_in_the_wrong_place_is_not_printed(monkeypatch, debug):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    tool = str(Path(sys.executable).with_name("workbench"))
+    command = [tool, *debug, "ask", "Tell me.", "--backend", KEY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert f"No backend is called '{HIDDEN}'" in done.stderr
+    assert ("Traceback" in done.stderr) is bool(debug)
+    assert leaks(done.stdout) is None and leaks(done.stderr) is None
+
+
 def holds(key: str, received: Received) -> bool:
     """Say whether a request came with the key, else nothing could be given away."""
     return any(key in value for value in received.headers.values())

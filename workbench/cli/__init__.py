@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import traceback
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -403,11 +404,11 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except Exception as error:
-        if debug and not isinstance(error, typer.TyperException):
-            raise
         line, code = _explain(error, arguments)
+        if debug and not isinstance(error, typer.TyperException):
+            line, code = "".join(traceback.format_exception(error)), 1
         if line:
-            typer.echo(line, err=True)
+            typer.echo(public(line), err=True)
     if code == _INTERRUPTED:  # which is also how typer hands on a Ctrl-C
         typer.echo("Stopped.", err=True)
     sys.exit(code if isinstance(code, int) else 0)
@@ -423,5 +424,5 @@ def _explain(error: Exception, arguments: list[str]) -> tuple[str, int]:
         return message and f"Error: {message}. See: {command} --help", error.exit_code
     if isinstance(error, BrokenPipeError):  # `workbench ... | head`
         return "", 1
-    cause = public(" ".join(f"{type(error).__name__}: {error}".split()))
+    cause = " ".join(f"{type(error).__name__}: {error}".split())
     return f"Error: {cause} (a bug; --debug shows where)", 1
