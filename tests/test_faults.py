@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,7 +42,7 @@ from workbench.backends.budget import Budget
 from workbench.backends.cache import cached
 from workbench.backends.fallback import with_fallback
 from workbench.backends.guarded import guarded
-from workbench.backends.limits import Limits
+from workbench.backends.limits import Clock, Limits
 from workbench.cancel import cancelled_by
 from workbench.errors import (
     BackendError,
@@ -222,13 +221,13 @@ def test_after_the_first_token_nothing_is_tried_again(asked):
         assert_broken(found, "".join(WORDS[:3]))
 
 
-def test_waits_between_tries_are_random_and_bounded(asked):
+def test_waits_between_tries_are_random_and_bounded(asked, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr(Clock, "sleep", lambda _, seconds: slept.append(seconds))
     limits = replace(QUICK, attempts=5, first_backoff=0.05, longest_backoff=0.2)
-    _, server = ask(asked, status(503), limits=limits)
-    waits = [later - earlier for earlier, later in pairwise(server.times)]
-    bounds = (0.05, 0.1, 0.2, 0.2)
-    assert all(wait < bound + 0.3 for wait, bound in zip(waits, bounds, strict=True))
-    assert len({round(wait, 4) for wait in waits}) == 4
+    ask(asked, status(503), limits=limits)
+    assert all(0 <= wait <= bound for wait, bound in zip(slept, (0.05, 0.1, 0.2, 0.2), strict=True))
+    assert len(set(slept)) == 4
 
 
 # --- Retry-After -----------------------------------------------------------------------
@@ -238,7 +237,7 @@ def gap(server: FaultServer) -> float:
     return server.times[1] - server.times[0]
 
 
-SLOW = replace(QUICK, first_backoff=9.0, longest_backoff=9.0)
+SLOW = replace(QUICK, first_backoff=200.0, longest_backoff=200.0)
 
 
 def test_retry_after_is_honoured_in_seconds_in_milliseconds_and_as_a_date(asked):
@@ -260,7 +259,7 @@ def test_retry_after_is_honoured_in_seconds_in_milliseconds_and_as_a_date(asked)
         assert found.completion.attempts == 2
         if seconds is None:
             seconds = date[0] - (time.time() - (time.monotonic() - server.times[0]))
-        assert seconds - 0.05 <= gap(server) < seconds + 0.6
+        assert seconds - 0.05 <= gap(server) < seconds + 2
 
 
 def test_a_date_that_is_past_is_now_and_an_unreadable_one_is_none(asked):

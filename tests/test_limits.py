@@ -318,15 +318,14 @@ def test_what_the_server_asks_for_beats_the_jitter(asked):
     assert asked <= backend.times[1] - backend.times[0] < asked + 1
 
 
-def test_waits_are_random_below_a_bound_that_doubles_up_to_the_longest():
-    backend = Scripted([busy()])
-    limits = Limits(attempts=6, first_backoff=0.05, longest_backoff=0.2)
-    caught(BackendError, lambda: ask(backend, limits))
-    waits = [later - earlier for earlier, later in pairwise(backend.times)]
-    assert all(
-        wait < bound + 0.3 for wait, bound in zip(waits, [0.05, 0.1, 0.2, 0.2, 0.2], strict=True)
-    )
-    assert len({round(wait, 4) for wait in waits}) == 5
+def test_waits_are_random_below_a_bound_that_doubles_up_to_the_longest(monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr(Clock, "sleep", lambda _, seconds: slept.append(seconds))
+    limits = Limits(attempts=60, first_backoff=1, longest_backoff=8)
+    caught(BackendError, lambda: ask(Scripted([busy()]), limits))
+    bounds = [1, 2, 4, *[8] * 56]
+    assert all(0 <= wait <= bound for wait, bound in zip(slept, bounds, strict=True))
+    assert len(set(slept)) == 59 and min(slept[3:]) < 2 and max(slept[3:]) > 6, "full jitter"
 
 
 def test_a_wait_that_does_not_fit_into_the_deadline_fails_at_once_and_says_how_long():
