@@ -317,10 +317,11 @@ class _Choose:
 
 def _staying(rows: Sequence[Row]) -> list[Row]:
     """Return the rows that need more tokens; end the others."""
+    staying = [row for row in rows if not row.left]  # asked once: a reader may go at any time
     for row in rows:
-        if row.left:
+        if row not in staying:
             row.channel.end()
-    return [row for row in rows if not row.left]
+    return staying
 
 
 def _ran_out_of_memory(error: Exception) -> bool:

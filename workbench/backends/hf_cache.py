@@ -148,10 +148,10 @@ class Live:
         index = torch.tensor(places, device=self._mask.device)
         self._cache.batch_select_indices(index)
         self._mask = self._mask[index]
+        self._trim()
 
     def join(self, other: Live) -> None:
         """Take in the rows of another batch. Only caches of plain attention can be joined."""
-        self._trim()
         columns = max(self._mask.shape[1], other._mask.shape[1])
         for mine, theirs in zip(self._layers, other._layers, strict=True):
             mine.keys = _stack(mine.keys, theirs.keys, columns, dim=-2)
@@ -162,7 +162,7 @@ class Live:
     def _trim(self) -> None:
         """Cut off the columns that hold nothing any more, as their rows have left."""
         empty = int(self._mask.argmax(dim=1).min())
-        if empty:
+        if empty and all(type(layer) is DynamicLayer for layer in self._layers):
             for layer in self._layers:
                 layer.keys, layer.values = layer.keys[:, :, empty:], layer.values[:, :, empty:]
             self._mask = self._mask[:, empty:]
