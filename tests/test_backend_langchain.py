@@ -581,9 +581,24 @@ def test_an_unknown_object_is_told_what_it_takes_and_the_rest_is_reported():
     assert from_chat_model(Plain(), "mine").name == "mine"
 
 
-def test_stop_strings_hold_for_objects_that_do_not_heed_them():
-    completion = ask(from_chat_model(Plain()), SamplingParams(stop=("o th",)))
+@pytest.mark.parametrize("model", [Plain(), FakeListChatModel(responses=["one two three"])])
+def test_stop_strings_hold_for_objects_that_do_not_heed_them(model):
+    completion = ask(from_chat_model(model), SamplingParams(stop=("o th",)))
     assert (completion.text, completion.finish_reason) == ("one tw", "stop")
+
+
+def test_an_object_whose_key_is_refused_is_to_be_made_with_another():
+    from langchain_openai import ChatOpenAI
+
+    key = "sk-of-nobody-else-98765"
+    with fake_provider("openai", lambda one: Fault(500, f"bad {one.headers}")) as server:
+        theirs = ChatOpenAI(model="m", api_key=key, base_url=f"{server.url}/v1", max_retries=0)
+        backend = from_chat_model(theirs)
+        assert key not in str(failure(backend)), (
+            "it stands in no variable, and is hidden all the same"
+        )
+        server.script = lambda one: Fault(401)
+        assert "make the ChatOpenAI with another" in failure(backend).remedy
 
 
 def test_a_model_that_blocks_a_thread_is_left_at_once():
@@ -653,6 +668,30 @@ def test_an_object_of_a_known_class_is_asked_as_the_provider_is(monkeypatch):
         ask(backend, SamplingParams(max_tokens=3, stop=("x",)))
         assert server.received[0].body["options"]["num_ctx"] == 99
         assert server.received[0].parameters["max_tokens"] == 3
+
+
+def test_what_a_call_leaves_unsaid_is_not_said_by_the_object_either():
+    from langchain_anthropic import ChatAnthropic
+    from langchain_ollama import ChatOllama
+    from langchain_openai import ChatOpenAI
+
+    options: dict[str, Any] = {"temperature": 0.9, "top_p": 0.5, "api_key": SECRET}
+    made = {
+        "openai": lambda url: ChatOpenAI(
+            model="m", base_url=f"{url}/v1", seed=5, stop=["two"], **options
+        ),
+        "anthropic": lambda url: ChatAnthropic(
+            model="m", base_url=url, stop_sequences=["two"], **options
+        ),
+        "ollama": lambda url: ChatOllama(model="m", base_url=url, seed=5, stop=["two"]),
+    }
+    for provider, make in made.items():
+        with fake_provider(provider) as server:
+            completion = ask(from_chat_model(make(server.url)), SamplingParams(seed=None))
+        sent = {"temperature": 0.0, "max_tokens": 512, "top_p": 1.0}
+        assert completion.text == "one two three"
+        assert {"top_p": 1.0, **server.received[0].parameters} == sent
+        assert completion.sent.parameters == {**sent, "stop": ()} and not completion.ignored
 
 
 def test_the_settings_of_an_object_are_part_of_what_it_is(monkeypatch):

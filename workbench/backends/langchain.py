@@ -21,7 +21,7 @@ from typing import Any
 
 from workbench.backends.dialects import BY_PROVIDER, Call, Dialect, dialect_of, manner_of
 from workbench.backends.event_lines import mend
-from workbench.backends.event_loop import Requests, event_loop
+from workbench.backends.event_loop import Requests
 from workbench.backends.http_errors import Server, excerpt, explained
 from workbench.backends.remote import Piece, label, parameters_of, tell
 from workbench.backends.streaming import Channel, StopStrings, Transcript
@@ -57,7 +57,7 @@ def hosted(model: str, name: str) -> ChatModel:
             f"{name} cannot be asked: {excerpt(f'{type(error).__name__}: {error}')}",
             "Check the model's name, the key and the url.",
         ) from None
-    backend = ChatModel(made, name, url)
+    backend = ChatModel(made, name, url, _server(name, dialect))
     backend.identity = f"{dialect.provider}, {model}, {backend.endpoint}"
     return backend
 
@@ -65,7 +65,8 @@ def hosted(model: str, name: str) -> ChatModel:
 def from_chat_model(model: Any, name: str | None = None) -> ChatModel:
     """Return an object of LangChain's ``BaseChatModel`` as a backend.
 
-    The sampling parameters of a call replace the object's own. ``name`` None is one made of its
+    The sampling parameters of a call replace the object's own. Its retries are its own, too: make
+    it with ``max_retries=0``, where failures are to be counted. ``name`` None is one made of its
     provider or class and its model, as ``openai/gpt-4.1``.
 
     Raises:
@@ -76,12 +77,13 @@ def from_chat_model(model: Any, name: str | None = None) -> ChatModel:
             f"A {type(model).__name__} is no chat model of LangChain's.",
             "Hand in an object of a class that derives from BaseChatModel.",
         )
-    for value in vars(model).values():
-        if callable(reveal := getattr(value, "get_secret_value", None)):
-            remember(reveal())
-    dialect, said = dialect_of(model), _model_of(model)
-    who = dialect.provider if dialect else type(model).__name__
-    backend = ChatModel(model, name or (f"{who}/{said}" if said else who), _url_of(model))
+    for secret in _secrets_of(model):
+        remember(secret)
+    dialect, said, kind = dialect_of(model), _model_of(model), type(model).__name__
+    who = dialect.provider if dialect else kind
+    name = name or (f"{who}/{said}" if said else who)
+    server = Server(name, f"the right key, or make the {kind} with another one")
+    backend = ChatModel(model, name, _url_of(model), server)
     if said:
         backend.identity = _identity(model, said, backend.endpoint)
     return backend
@@ -107,13 +109,13 @@ class ChatModel:
 
     identity: str
 
-    def __init__(self, model: Any, name: str, url: str | None) -> None:
+    def __init__(self, model: Any, name: str, url: str | None, server: Server) -> None:
         self.name = name
         self._dialect = dialect = dialect_of(model)
         self._model = _open_to_calls(model, dialect)
         self._manner = manner_of(self._model, dialect)
         self.endpoint = _endpoint(self._model, url or (dialect.home if dialect else None))
-        self._server = _server(name, dialect)
+        self._server = server
         self._silence = settings().token_timeout
         self._requests = Requests(name)
 
@@ -164,9 +166,10 @@ class ChatModel:
 
         async def receive(channel: Channel[Piece]) -> None:
             chunks = model.astream(asked, **call.arguments)
+            now = asyncio.get_running_loop().time
             async with asyncio.timeout(self._silence) as silence, aclosing(chunks):
                 async for chunk in chunks:
-                    silence.reschedule(event_loop().time() + self._silence)
+                    silence.reschedule(now() + self._silence)
                     channel.send(reading.piece(chunk))
                     if reading.ended:
                         return
@@ -326,22 +329,34 @@ def _endpoint(model: Any, url: str | None) -> str | None:
     return label(url) if url else None
 
 
-def _server(name: str, dialect: Dialect | None) -> Server:
-    if dialect is None:
-        return Server(name, "the key that the object was made with")
+def _server(name: str, dialect: Dialect) -> Server:
     key = KEYS.get(dialect.provider, f"{dialect.provider.upper()}_API_KEY")
     held = dialect.provider in KEYS or key in os.environ
     start = "Start it: ollama serve" if dialect.provider == "ollama" else "Check the network"
     return Server(name, key, held, f"{start}, or set {dialect.urls[0]}.")
 
 
+def _secrets_of(model: Any) -> Iterator[str]:
+    """Yield the keys that an object holds."""
+    for name, value in vars(model).items():
+        if callable(reveal := getattr(value, "get_secret_value", None)):
+            yield reveal()
+        elif isinstance(value, str) and name.endswith(("key", "token", "secret", "password")):
+            yield value
+
+
 def _open_to_calls(model: Any, dialect: Dialect | None) -> Any:
-    """Return an object that can be called as this module does."""
-    if dialect is not BY_PROVIDER["cohere"]:
+    """Return an object that says of itself nothing of what a call says, or leaves unsaid."""
+    if dialect is None:
         return model
-    mend(model.async_client._client_wrapper.httpx_client.httpx_client)
-    # Its own temperature would be given twice.
-    return model.model_copy(update={"temperature": None})
+    if dialect.provider == "cohere":
+        mend(model.async_client._client_wrapper.httpx_client.httpx_client)
+    fields = (name for name in _OWN if name in type(model).model_fields)
+    own = {name: None for name in fields if getattr(model, name) is not None}
+    return model.model_copy(update=own) if own else model
+
+
+_OWN = ("temperature", "top_p", "seed", "random_seed", "stop", "stop_sequences")
 
 
 def _identity(model: Any, said: str, endpoint: str | None) -> str:
