@@ -223,7 +223,9 @@ class Fit:
         """Say it in words."""
         if self.fits:
             return "fits"
-        return f"does not fit; would fit: {'; '.join(self.ways) or 'nothing of it'}"
+        return (
+            f"does not fit; would fit: {'; '.join(self.ways[: memory.MOST_WAYS]) or 'nothing here'}"
+        )
 
 
 def fit(estimate: MemoryEstimate) -> Fit:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 GIB = 1 << 30
+MOST_WAYS = 4
 _MIB = 1 << 20
 LOCAL = ("llama-cpp", "transformers")
 PARTS = ("weights", "keys and values", "compute buffers", "runtime")
@@ -552,7 +553,9 @@ def too_large(needed: MemoryEstimate, limit: int, why: str = "") -> TooLarge:
     wanted = f"{needed.name} needs {gib(needed.total)} of memory"
     where = "" if needed.device == "cpu" else f" on {needed.device}"
     ways = what_fits(needed, limit)
-    remedy = f"What would fit: {'; '.join(ways)}." if ways else "Nothing of it would fit."
+    remedy = (
+        f"What would fit: {'; '.join(ways[:MOST_WAYS])}." if ways else "Nothing here would fit."
+    )
     known = f"{wanted}{where}, and {gib(max(0, limit))} are free{why}."
     return TooLarge(known, f"{remedy} WORKBENCH_MEMORY sets the GiB that models may take.")
 
@@ -562,19 +565,21 @@ def what_fits(needed: MemoryEstimate, limit: int) -> list[str]:
 
     Fewer slots, a shorter context, another number type, and then the models of the catalogue.
     """
-    ways = [*_smaller(needed, limit)]
-    provider = needed.name.partition("/")[0]
-    provider = provider if provider in LOCAL else "llama-cpp"
-    fitting = [
+    own = needed.name.partition("/")[0]
+    names = [
         f"{provider}/{one}"
+        for provider in sorted(LOCAL, key=lambda provider: provider != own)
         for one in CATALOGUE
         if CATALOGUE[one].kind == "generator"
-        and f"{provider}/{one}" != needed.name
-        and (smaller := _or_none(f"{provider}/{one}")) is not None
-        and smaller.total <= limit
-        and smaller.total < needed.total
     ]
-    return [*ways, *fitting]
+    smaller = [
+        name
+        for name in names
+        if (one := _or_none(name)) is not None
+        and 0 < one.total <= limit
+        and one.total < needed.total
+    ]
+    return [*_smaller(needed, limit), *smaller]
 
 
 def _smaller(needed: MemoryEstimate, limit: int) -> Iterable[str]:

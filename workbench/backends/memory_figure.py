@@ -28,13 +28,13 @@ def memory_figure(estimates: Sequence[MemoryEstimate], limits: Mapping[str, int]
             customdata=[gib(size) for size in sizes],
             hovertemplate=f"{part}: %{{customdata}}<extra>%{{y}}</extra>",
         )
-    for device, limit in limits.items():
+    for number, (device, limit) in enumerate(limits.items()):
         figure.add_vline(
             x=limit / GIB,
             line_dash="dash",
             line_color=INK,
             annotation_text=f"{device}: {gib(limit)}",
-            annotation_position="top",
+            annotation_position=("top left", "top right")[number % 2],
         )
     look = layout("Memory, GiB")
     most = max([*(one.total for one in estimates), *limits.values()], default=GIB) / GIB

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _KEY_IS_NEEDED = tuple(one for one in KEYS if one in backends.HOSTED)
+_WRAPPED = "white-space: normal; overflow-wrap: anywhere"
+_BAR = "height: 6px; border-radius: 3px"
 _pulling: set[str] = set()
 _guard = threading.Lock()
 
@@ -298,7 +300,8 @@ def _row(name: str, about: Weights, row: Available | None) -> list[str]:
     state = "<span class='wb-right'>here</span>" if not needs else _commands(needs)
     terms = f", <a href='{html.escape(about.terms)}'>terms</a>" if about.terms else ""
     return [
-        f"{html.escape(name)}<br><span class='wb-dim'>{html.escape(about.title)}</span>",
+        f"<div style='{_WRAPPED}; min-width: 150px'>{html.escape(name)}<br>"
+        f"<span class='wb-dim'>{html.escape(about.title)}</span></div>",
         _memory_cell(name) if row and row.installed else "",
         state,
         _megabytes(about.bytes),
@@ -321,11 +324,13 @@ def _memory_cell(name: str) -> str:
     said = f"{gib(found.estimate.total)} of {gib(found.limit)}"
     parts = ", ".join(f"{part} {gib(size)}" for part, size in found.estimate.rows)
     told = "" if found.fits else f"<div class='wb-error'>{html.escape(found.verdict)}</div>"
+    bar = (
+        f"<div style='{_BAR}; width: 130px; background: var(--wb-line)'>"
+        f"<div style='{_BAR}; width: {share:.0%}; min-width: 2px; background: {colour}'></div></div>"
+    )
     return (
-        f"<div style='max-width: 280px; white-space: normal' title='{html.escape(parts)}'>{said}"
-        "<div style='width: 130px; height: 6px;"
-        " border-radius: 3px; background: var(--wb-line)'><div style='height: 6px; border-radius:"
-        f" 3px; width: {share:.0%}; min-width: 2px; background: {colour}'></div></div>{told}</div>"
+        f"<div style='{_WRAPPED}; min-width: 170px; max-width: 280px' title='{html.escape(parts)}'>"
+        f"{said}{bar}{told}</div>"
     )
 
 
@@ -400,8 +405,8 @@ def _progress_html(live: Live[str], said: str) -> str:
 def _limits() -> dict[str, int]:
     """Return what models may take together: of RAM, and of a GPU where there is one."""
     limits = {"RAM": backends.memory_limit("cpu")}
-    if gpu := backends.memory_limit("cuda"):
-        limits["GPU"] = gpu
+    if backends.free_memory("cuda"):
+        limits["GPU"] = backends.memory_limit("cuda")
     return limits
 
 
