@@ -286,6 +286,25 @@ def test_a_log_record_with_a_traceback_is_written_without_keys(monkeypatch):
     assert leaks(line) is None and "ValueError: refused ***" in line and "://host/" in line
 
 
+def test_once_a_key_was_used_no_library_logs_it(monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert find_key("openai") == KEY
+    log = logging.getLogger("some.library")
+
+    log.debug("sent %r, got %s", {"Authorization": f"Bearer {KEY}"}, [KEY.encode()])
+    log.debug("%d is no number", KEY)  # of which a handler would complain, and print both
+    try:
+        raise ValueError(KEY)
+    except ValueError:
+        log.exception("failed")
+    log.debug("and %s", "nothing else")
+
+    assert leaks(caplog.text) is None
+    assert "failed" in caplog.text and "ValueError: ***" in caplog.text
+    assert caplog.messages[-1] == "and nothing else"
+
+
 # --- from a server that repeats its key wherever it can ----------------------------------
 
 SECRET = KEY  # as it is sent
@@ -318,6 +337,7 @@ PLACES: dict[str, Reply | Fault] = {
     "the answer": Reply(f"Your key is {REPEATED} as you know."),
     "the answer in pieces": Reply(pieces=CUT, text="".join(CUT)),
     "the thoughts": Reply("No.", reasoning=f"The key is {KEY}!"),
+    "nowhere": Reply("All is well."),
 }
 
 
@@ -341,6 +361,8 @@ def test_a_server_that_repeats_the_key_everywhere_gives_it_nowhere_away(
         if provider != "ollama":  # which needs no key
             assert all(holds(KEY, one) for one in server.received)
     assert sorted(set(found)) == []
+    written = {file.name for file in files_of(tmp_path)}
+    assert {"runs.sqlite", "answers.sqlite", "the answer.jsonl", "nowhere.jsonl"} <= written
 
 
 def everything_told(backend: Backend, recording: Path, name: str) -> Iterator[tuple[str, str, str]]:

@@ -45,7 +45,7 @@ _remembered: set[str] = set()
 def find_key(service: str) -> str | None:
     """Return the key of a service of ``KEYS``: the environment's, or else the keyring's."""
     name = KEYS[service]
-    found = os.environ.get(name, "").strip() or _from_keyring(name)
+    found = _from_environment(name) or _from_keyring(name)
     if found:
         _keep_logs_clean()
     return found
@@ -70,14 +70,7 @@ def require_key(service: str) -> str:
 
 def where_keys_are() -> dict[str, str | None]:
     """Say for each key by its name whether the environment or the keyring holds it; no values."""
-    return {
-        name: "environment"
-        if os.environ.get(name, "").strip()
-        else "keyring"
-        if _from_keyring(name)
-        else None
-        for name in KEYS.values()
-    }
+    return {name: _where(name) for name in KEYS.values()}
 
 
 def remember(secret: str | None) -> None:
@@ -123,15 +116,17 @@ def _keep_logs_clean() -> None:
 
     def make_clean(*args: Any, **options: Any) -> logging.LogRecord:
         record = make(*args, **options)
-        with contextlib.suppress(Exception):  # a message that does not fit its arguments
-            _clean(record)
+        _clean(record)
         return record
 
     logging.setLogRecordFactory(make_clean)
 
 
 def _clean(record: logging.LogRecord) -> None:
-    message = record.getMessage()
+    try:
+        message = record.getMessage()
+    except Exception:  # it does not fit its arguments: a handler would print both
+        message, record.msg, record.args = "", public(f"{record.msg} {record.args}"), ()
     if (shown := public(message)) != message:
         record.msg, record.args = shown, ()
     if record.exc_info:
@@ -197,6 +192,16 @@ def _base64(text: str) -> set[str]:
             last = (before + len(raw)) * 8 // 6
             found.add(coded[first:last])
     return found
+
+
+def _where(name: str) -> str | None:
+    if _from_environment(name):
+        return "environment"
+    return "keyring" if _from_keyring(name) else None
+
+
+def _from_environment(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None
 
 
 @cache
