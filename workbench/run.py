@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import queue
 import threading
@@ -180,8 +181,14 @@ def _answer_share(solver: Solver, jobs: deque[_Job], workers: int, outlet: _Outl
     work = partial(_answer_jobs, solver.name, jobs, outlet)
     try:
         with hold():
+            # In this thread's context: what it holds, the workers hold.
             threads = [
-                threading.Thread(target=work, name=f"{solver.name} {number}", daemon=True)
+                threading.Thread(
+                    target=contextvars.copy_context().run,
+                    args=(work,),
+                    name=f"{solver.name} {number}",
+                    daemon=True,
+                )
                 for number in range(workers)
             ]
             for thread in threads:
@@ -195,13 +202,12 @@ def _answer_share(solver: Solver, jobs: deque[_Job], workers: int, outlet: _Outl
 
 
 def _answer_jobs(name: str, jobs: deque[_Job], outlet: _Outlet[Result]) -> None:
-    with cancelled_by(outlet.stop):
-        while not outlet.stop.is_set():
-            try:
-                job = jobs.popleft()
-            except IndexError:
-                return
-            outlet.put(_answer(name, job))
+    while not outlet.stop.is_set():
+        try:
+            job = jobs.popleft()
+        except IndexError:
+            return
+        outlet.put(_answer(name, job))
 
 
 def _answer(name: str, job: _Job) -> Result:
