@@ -223,9 +223,8 @@ class Fit:
         """Say it in words."""
         if self.fits:
             return "fits"
-        return (
-            f"does not fit; would fit: {'; '.join(self.ways[: memory.MOST_WAYS]) or 'nothing here'}"
-        )
+        ways = "; ".join(self.ways[: memory.MOST_WAYS])
+        return f"does not fit; would fit: {ways or 'nothing here'}"
 
 
 def fit(estimate: MemoryEstimate) -> Fit:

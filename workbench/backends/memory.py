@@ -24,7 +24,14 @@ from workbench import weights
 from workbench.backends import hf_names, shapes
 from workbench.backends.menu import check_backend
 from workbench.backends.shapes import Shape
-from workbench.errors import BackendError, BadInput, MissingModel, TooLarge, UnknownName
+from workbench.errors import (
+    BackendError,
+    BadInput,
+    MissingModel,
+    TooLarge,
+    UnknownName,
+    WorkbenchError,
+)
 from workbench.settings import settings
 from workbench.weights.catalogue import CATALOGUE
 
@@ -548,16 +555,16 @@ def _left_in_group(folder: Path, limit: str, used: str, cache: str) -> int | Non
 # --- what to do where there is not enough ----------------------------------------------
 
 
-def too_large(needed: MemoryEstimate, limit: int, why: str = "") -> TooLarge:
+def too_large(needed: MemoryEstimate, limit: int) -> TooLarge:
     """Return the error for a model that does not fit, with what would."""
     wanted = f"{needed.name} needs {gib(needed.total)} of memory"
     where = "" if needed.device == "cpu" else f" on {needed.device}"
     ways = what_fits(needed, limit)
-    remedy = (
-        f"What would fit: {'; '.join(ways[:MOST_WAYS])}." if ways else "Nothing here would fit."
+    return TooLarge(
+        f"{wanted}{where}, and {gib(max(0, limit))} are free.",
+        f"What would fit: {'; '.join(ways[:MOST_WAYS]) or 'nothing here'}."
+        " WORKBENCH_MEMORY sets the GiB that models may take.",
     )
-    known = f"{wanted}{where}, and {gib(max(0, limit))} are free{why}."
-    return TooLarge(known, f"{remedy} WORKBENCH_MEMORY sets the GiB that models may take.")
 
 
 def what_fits(needed: MemoryEstimate, limit: int) -> list[str]:
@@ -601,13 +608,13 @@ def _smaller(needed: MemoryEstimate, limit: int) -> Iterable[str]:
             continue
         share = bits / now
         if needed.total - needed.weights * (1 - share) <= limit:
-            yield f"+{dtype} behind the name"
+            yield f"{dtype} weights (+{dtype} behind the model)"
 
 
 def _or_none(name: str) -> MemoryEstimate | None:
     try:
         return estimate_memory(name)
-    except (BadInput, MissingModel, BackendError, OSError):
+    except (WorkbenchError, OSError):  # not installed, or not here
         return None
 
 

@@ -325,8 +325,8 @@ def _memory_cell(name: str) -> str:
     parts = ", ".join(f"{part} {gib(size)}" for part, size in found.estimate.rows)
     told = "" if found.fits else f"<div class='wb-error'>{html.escape(found.verdict)}</div>"
     bar = (
-        f"<div style='{_BAR}; width: 130px; background: var(--wb-line)'>"
-        f"<div style='{_BAR}; width: {share:.0%}; min-width: 2px; background: {colour}'></div></div>"
+        f"<div style='{_BAR}; width: 130px; background: var(--wb-line)'><div style='{_BAR};"
+        f" width: {share:.0%}; min-width: 2px; background: {colour}'></div></div>"
     )
     return (
         f"<div style='{_WRAPPED}; min-width: 170px; max-width: 280px' title='{html.escape(parts)}'>"
