@@ -33,7 +33,7 @@ _API, _OWN, _CROSS = COLOURS[1], COLOURS[0], COLOURS[2]
 _MOST_STEPS = 400
 # Room for a title and two lines below it.
 _TOP = 92
-_LEGEND = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}
+_LEGEND = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
 
 
 def cost_over_load(one: Reckoning) -> go.Figure:
@@ -68,7 +68,7 @@ def cost_over_load(one: Reckoning) -> go.Figure:
             hovertemplate="%{x:,.0f} requests an hour<br>API %{y:,.2f} USD<extra></extra>",
         )
     )
-    _mark_crossovers(figure, one)
+    _mark_crossovers(figure, one, right)
     if one.load is not None:
         figure.add_vline(
             x=one.load,
@@ -130,7 +130,7 @@ def _staircase_band(figure: go.Figure, one: Reckoning, right: float) -> None:
             fillcolor=_faint(_OWN),
             line={"width": 0},
             hoverinfo="skip",
-            name="own GPUs, 95 %",
+            name=f"own GPUs, {_sure(one)}",
         )
     )
 
@@ -148,7 +148,7 @@ def _interval_band(figure: go.Figure, one: Reckoning, right: float) -> None:
     )
 
 
-def _mark_crossovers(figure: go.Figure, one: Reckoning) -> None:
+def _mark_crossovers(figure: go.Figure, one: Reckoning, right: float) -> None:
     marks = [("pays from", one.crossover.first)]
     if one.verdict == "staircase":
         marks.append(("for good from", one.crossover.for_good))
@@ -162,13 +162,21 @@ def _mark_crossovers(figure: go.Figure, one: Reckoning) -> None:
             mode="markers+text",
             marker={"size": 11, "color": _CROSS},
             text=[f"{words} {number(load)}" for words, load in drawn],
-            textposition="top left",
+            # To the side where there is room, clear of both lines.
+            textposition=[
+                "top left" if load > 0.45 * right else "bottom right" for _, load in drawn
+            ],
             textfont={"color": _CROSS, "size": 13},
             name="crossover",
             cliponaxis=False,
             hovertemplate="%{text} requests an hour<br>%{y:,.2f} USD an hour<extra></extra>",
         )
     )
+
+
+def _sure(one: Reckoning) -> str:
+    """Return what an interval is: ends that were typed have no 95 %."""
+    return "as typed" if one.never_share is None else "95 %"
 
 
 def _note(one: Reckoning) -> str:
@@ -182,7 +190,7 @@ def _note(one: Reckoning) -> str:
         taken.append(f"each serves {number(one.capacity)} an hour")
     interval = one.for_good_interval if one.verdict == "staircase" else one.first_interval
     if interval is not None and interval.low != interval.high:
-        taken.append(f"95 %: {span(interval)}")
+        taken.append(f"{_sure(one)}: {span(interval)}")
     # Two lines: a telephone shows no more of one.
     return "<br>".join(("; ".join(taken[:2]), "; ".join(taken[2:])))
 
@@ -219,11 +227,12 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
         margin_t=_TOP,
         bargap=0.35,
         height=max(400, 170 + 42 * len(shown)),
-        legend=_LEGEND,
+        legend={**_LEGEND, "y": -0.3},
     )
     figure.update_xaxes(
         title="times the API's price" if chosen == "ratio" else "requests an hour",
-        nticks=6,
+        nticks=5,
+        tickangle=0,
         range=[_left(known, edge), edge],
         zeroline=False,
     )
@@ -325,7 +334,9 @@ def cost_bars(solvers: Sequence[SolverCost], of: CostOf = "answer") -> go.Figure
     note = f"unknown: {', '.join(missing)}" if missing else "bars: 95 % intervals"
     figure.update_layout(layout(f"USD {what}", note=note), bargap=0.4)
     figure.update_layout(height=180 + 44 * len(known))
-    figure.update_xaxes(title=f"USD {what}", rangemode="tozero", exponentformat="none", nticks=5)
+    figure.update_xaxes(
+        title=f"USD {what}", rangemode="tozero", exponentformat="none", nticks=4, tickangle=0
+    )
     figure.update_yaxes(ticklabelstandoff=6)
     return figure
 

@@ -238,10 +238,10 @@ class CostTab:
         for way in ways:
             way.change(self.show_fields, ways, shown, **quiet)
         newest: dict[str, Any] = {"trigger_mode": "always_last", **quiet}
-        changed = [field.input for field in self._assumptions if field not in (self.utilisation,)]
-        gr.on(
-            [*changed, self.utilisation.release], self.reckon, self._assumptions, result, **newest
-        )
+        changed = [field.input for field in self._assumptions if field is not self.utilisation]
+        # A text that is pasted is no input to Gradio, but leaving its field is noticed.
+        changed += [self.utilisation.release, self.ranges.submit, self.ranges.blur]
+        gr.on(changed, self.reckon, self._assumptions, result, **newest)
         self.example.click(self.show_example, None, [*self._assumptions, *result], **quiet)
         self.show_run.click(
             self.do_run, [self.cost_run, self.hourly], [self.run_table, self.run_plot], **quiet
