@@ -41,12 +41,13 @@ class Engine:
             MissingModel: it is not to be had, or its weights are no safetensors.
             BackendError: it belongs to another model.
         """
+        folder = hf_loading.find_adapter(source)
         with self.batcher.paused():
             adapter = self._adapters.get(source)
             if adapter is None:
                 name = f"adapter{next(self._numbers)}"
                 try:
-                    identity = hf_loading.load_adapter(self.model, source, name)
+                    identity = hf_loading.load_adapter(self.model, folder, name)
                 finally:
                     self._switch(self._active)  # loading one switches it on
                 adapter = self._adapters[source] = _Adapter(name, identity)

@@ -139,14 +139,12 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(ends)
 
 
-def load_adapter(model: Any, source: str, name: str) -> str:
+def load_adapter(model: Any, folder: Path, name: str) -> str:
     """Lay a LoRA adapter over the model under ``name``; return an identity of its weights.
 
     Raises:
-        MissingModel: it is not to be had, or its weights are no safetensors.
         BackendError: it belongs to another model.
     """
-    folder = _adapter_folder(source)
     # To lay several over one model, and to take them off, is what this is for.
     warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
     warnings.filterwarnings("ignore", message="Adapter .* was active which is now deleted")
@@ -164,14 +162,18 @@ def load_adapter(model: Any, source: str, name: str) -> str:
         if name in getattr(model, "peft_config", {}):
             model.delete_adapter(name)
         raise BackendError(
-            f"The adapter {source} does not fit {model.config.model_type}: {cause}",
+            f"The adapter {folder} does not fit {model.config.model_type}: {cause}",
             "Name the model that it was trained on.",
         )
     return f"lora={folder.name}@{_digest(folder)}"
 
 
-def _adapter_folder(source: str) -> Path:
-    """Return the folder of an adapter with weights that hold no code; the hub's is fetched."""
+def find_adapter(source: str) -> Path:
+    """Return the folder of an adapter with weights that hold no code; the hub's is fetched.
+
+    Raises:
+        MissingModel: it is not to be had, or its weights are no safetensors.
+    """
     folder = Path(source)
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
