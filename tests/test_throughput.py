@@ -93,14 +93,15 @@ def test_so_many_requests_are_under_way_at_a_time(measuring: Measuring) -> None:
 def test_what_answers_in_parallel_answers_more_and_what_does_not_waits(
     measuring: Measuring,
 ) -> None:
-    measuring(Fake(0.05))
+    measuring(Fake(0.1))
     *_, wide = throughput(NAME, [1, 4], requests=8, repeats=1)
-    assert wide.points[1].requests_per_second > 2.5 * wide.points[0].requests_per_second
+    # Four times as many, and far fewer only on a machine that is very busy.
+    assert wide.points[1].requests_per_second > 1.5 * wide.points[0].requests_per_second
     assert wide.best.concurrency == 4
-    measuring(Fake(0.02, slots=1))
+    measuring(Fake(0.05, slots=1))
     *_, narrow = throughput(NAME, [1, 4], requests=8, repeats=1)
     assert narrow.points[1].requests_per_second < 1.5 * narrow.points[0].requests_per_second
-    assert narrow.points[1].latency_p95 > 2 * narrow.points[0].latency_p95
+    assert narrow.points[1].latency_p95 > 1.5 * narrow.points[0].latency_p95
 
 
 def test_rates_are_counts_by_time_and_the_warm_up_is_in_none(measuring: Measuring) -> None:
@@ -388,7 +389,9 @@ def test_a_measured_speed_makes_the_break_even(measuring: Measuring) -> None:
     told = Case(
         4.05, 2, 0.025, throughput=NAME, input_tokens=10, output_tokens=4, concurrency=2
     ).break_even()
-    assert told.capacity == pytest.approx(sum(rates) / 3, rel=0.01)
+    # The tokens of each request are those that were measured, so its speed is, too.
+    same = [3600 * repeat.requests_per_second for repeat in measured.at(2).repeats]
+    assert told.capacity == pytest.approx(sum(same) / 3)
     with pytest.raises(BadInput, match="not measured at 7"):
         Case(4.05, 2, 0.025, throughput=NAME, concurrency=7).break_even()
     assert len(worked_example(NAME)) == len(worked_example()) + 2
