@@ -425,6 +425,15 @@ def test_what_a_provider_blocks_is_refused_and_no_answer(hosted):
         assert completion.finish_reason == "refused" and not completion.is_complete
 
 
+def test_ollama_is_asked_for_as_much_context_as_other_local_models_get(monkeypatch):
+    """Its servers cut longer prompts in silence, by default at 4,096 tokens (docs/faq)."""
+    monkeypatch.setenv("WORKBENCH_CONTEXT_LENGTH", "16384")
+    with hosting("ollama", monkeypatch) as (_, server, backend):
+        ask(backend, turns("u: Hello."), PARAMS)
+
+    assert server.received[0].body["options"]["num_ctx"] == 16384
+
+
 def test_through_a_chat_model_of_langchain_messages_arrive_as_they_were(monkeypatch):
     from workbench.langchain import as_chat_model
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from workbench.settings import settings
 from workbench.types import SAMPLING, Message, SamplingParams
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,11 @@ DIALECTS = (
         {**_SAME, "max_tokens": "num_predict"},
         ("OLLAMA_HOST",),
         "http://127.0.0.1:11434",
-        lambda silence: {"client_kwargs": {"timeout": silence}},
+        # Else a server takes some 4,000 tokens, its default, and cuts longer prompts in silence.
+        lambda silence: {
+            "client_kwargs": {"timeout": silence},
+            "num_ctx": settings().context_length,
+        },
         # The class hands thoughts on only where it was told to ask for them, and a server refuses
         # to be asked where the model has none. So the class is told, and the server is not.
         call_with={"reasoning": True, "think": None},
