@@ -46,7 +46,7 @@ from workbench.cost.assumptions import (
     check_together,
 )
 from workbench.cost.records import ROUNDING, Crossover, Reckoning, Sensitivity, Span, finite
-from workbench.statistics import LEVEL, RESAMPLES
+from workbench.cost.resampling import interval, resampled_means
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,8 +60,6 @@ if TYPE_CHECKING:
 SWING = 0.2
 """How far each assumption is moved, one at a time, where no range of its own was given."""
 
-# Resampled numbers held at once: 32 MB of indices, whatever the number of requests.
-_AT_ONCE = 4_000_000
 _SECONDS_AN_HOUR = 3600.0
 
 
@@ -282,14 +280,8 @@ def _resampled(
     measured = {name: values for name, values in columns.items() if len(values) > 1}
     if not measured:
         return {}
-    rows = np.array(list(measured.values()), dtype=float).T
-    size = max(1, _AT_ONCE // len(rows))
-    parts = []
-    for start in range(0, RESAMPLES, size):
-        shape = (min(size, RESAMPLES - start), len(rows))
-        picked = random.integers(len(rows), size=shape)
-        parts.append(np.stack([column[picked].mean(axis=1) for column in rows.T]))
-    return dict(zip(measured, np.concatenate(parts, axis=1), strict=True))
+    means = resampled_means(list(measured.values()), random)
+    return dict(zip(measured, means, strict=True))
 
 
 def _corners(ranges: Ranges) -> list[dict[str, float]]:
@@ -299,9 +291,7 @@ def _corners(ranges: Ranges) -> list[dict[str, float]]:
 
 
 def _span(corners: Sequence[Numbers]) -> Span:
-    tail = (1 - LEVEL) / 2
-    # An observed value, and none between two: one of them may be infinite.
-    ends = [np.quantile(one, (tail, 1 - tail), method="inverted_cdf") for one in corners]
+    ends = [interval(one) for one in corners]
     return Span(finite(min(low for low, _ in ends)), finite(max(high for _, high in ends)))
 
 

@@ -15,9 +15,10 @@ from workbench.backends.prices import LOCAL, Price, price_of
 from workbench.comparison import Comparison
 from workbench.cost.assumptions import Tokens
 from workbench.cost.records import Mean, SolverCost
+from workbench.cost.resampling import interval, resampled_means
 from workbench.errors import BadInput
 from workbench.settings import settings
-from workbench.statistics import LEVEL, RESAMPLES, bootstrap_mean
+from workbench.statistics import bootstrap_mean
 from workbench.store import Store
 from workbench.types import Completion, Result
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 # A problem is solved where a metric of this name says 1; see ``Score``.
 _SOLVING = "pass@"
-_AT_ONCE = 4_000_000
 
 _Prices = Callable[[str], Price | None]
 
@@ -300,21 +300,12 @@ def _ratio_ends(
 ) -> tuple[float | None, float | None]:
     if len(spent) < 2:
         return None, None
-    costs, hits = np.array(spent, dtype=float), np.array(solved, dtype=float)
-    random = np.random.default_rng(0)
-    size = max(1, _AT_ONCE // len(costs))
-    ratios = []
-    for start in range(0, RESAMPLES, size):
-        picked = random.integers(len(costs), size=(min(size, RESAMPLES - start), len(costs)))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = costs[picked].sum(axis=1) / hits[picked].sum(axis=1)
-        ratios.append(np.nan_to_num(ratio, nan=np.inf, posinf=np.inf))
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.concatenate(ratios), (tail, 1 - tail), method="inverted_cdf")
-    return (
-        float(low) if math.isfinite(low) else None,
-        float(high) if math.isfinite(high) else None,
-    )
+    known = [cost for cost in spent if cost is not None]
+    costs, hits = resampled_means([known, [float(one) for one in solved]], np.random.default_rng(0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(hits > 0, costs / hits, np.inf)
+    low, high = interval(ratios)
+    return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
 
 
 def _mean(values: Sequence[float | None]) -> Mean | None:
