@@ -44,6 +44,7 @@ class Provider:
     """How a provider's backend is pointed to a server of ours.
 
     ``refused`` names the conversations that the provider itself does not take, with its reason.
+    ``top_p`` is what holds where nothing is said of it, as the provider's reference has it.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Provider:
     key: str
     path: str = ""
     refused: dict[str, str] = field(default_factory=dict)
+    top_p: float = 1.0
 
 
 PROVIDERS: dict[str, Provider] = {
@@ -69,6 +71,7 @@ PROVIDERS: dict[str, Provider] = {
         "command-a-03-2025",
         "CO_API_URL",
         "COHERE_API_KEY",
+        top_p=0.75,
         refused={
             "an answer begun": "the last message must be of the user or a tool",
             "a system message alone": "the last message must be of the user or a tool",
@@ -78,12 +81,14 @@ PROVIDERS: dict[str, Provider] = {
         "echo",
         "OLLAMA_HOST",
         "OLLAMA_API_KEY",
+        top_p=0.9,
         refused={"control": "its official client takes U+0085 for a line's end, and breaks off"},
     ),
     "google": Provider(
         "gemini-2.5-flash",
         "GOOGLE_GEMINI_BASE_URL",
         "GOOGLE_API_KEY",
+        top_p=0.95,
         refused={"a system message alone": "contents are required"},
     ),
     "mistral": Provider(
@@ -98,10 +103,6 @@ PROVIDERS: dict[str, Provider] = {
     ),
     "openai-compatible": Provider("echo", "", "OPENAI_COMPATIBLE_API_KEY", "/v1"),
 }
-
-
-# What holds where nothing is said, and so need not be said.
-NEUTRAL = (("top_p", 1.0), ("stop", []))
 
 
 Hosted = tuple[str, FakeProvider, Backend]
@@ -333,12 +334,16 @@ def outcome(hosted: Hosted, conversation: Conversation, params: SamplingParams) 
         if completion.is_complete:
             yield f"a tool call passes for an answer: {completion.finish_reason}"
         return
-    yield from of_the_panel(server.received[0], completion, params)
+    neutral = (("top_p", PROVIDERS[provider].top_p), ("stop", []))
+    yield from of_the_panel(server.received[0], completion, params, neutral)
     yield from of_the_answer(server.said[0], tokens, completion)
 
 
 def of_the_panel(
-    received: Received, completion: Completion, params: SamplingParams
+    received: Received,
+    completion: Completion,
+    params: SamplingParams,
+    neutral: tuple[tuple[str, Any], ...],
 ) -> Iterator[str]:
     """Yield where what was received is not what ``sent`` says."""
     sent = completion.sent
@@ -353,12 +358,14 @@ def of_the_panel(
     in_force = {
         name: value
         for name, value in in_force.items()
-        if name in on_the_wire or (name, value) not in NEUTRAL
+        if name in on_the_wire or (name, value) not in neutral
     }
     if in_force != on_the_wire:
         yield f"the panel shows {in_force}, and {on_the_wire} was received"
     for name in SAMPLING:
-        yield from of_the_parameter(name, plain(getattr(params, name)), received, completion)
+        asked = plain(getattr(params, name))
+        if (name, asked) not in neutral and asked is not None:
+            yield from of_the_parameter(name, asked, received, completion)
     if "127.0.0.1" not in (sent.endpoint or ""):
         yield f"the endpoint is {sent.endpoint}"
     if KEY in repr(completion):
@@ -372,9 +379,8 @@ def of_the_parameter(
     there, ignored = received.parameters.get(name), name in completion.ignored
     if ignored and there is not None and there == asked:
         yield f"{name} is called ignored and was sent: {there}"
-    neutral = (name, asked) in NEUTRAL or asked is None
     noted = any(name in note for note in completion.sent.notes)  # type: ignore[union-attr]
-    if not (neutral or ignored or noted or there == asked):
+    if not (ignored or noted or there == asked):
         yield f"{name}={asked} was asked, {there} was sent, and nothing is said of it"
 
 
@@ -608,8 +614,7 @@ def misshown(
         yield f"the template makes {text!r:.200}, not {sent.text!r:.200}"
     for name in SAMPLING:
         asked, shown = plain(getattr(params, name)), plain(sent.parameters.get(name))
-        known = name in ignored or (name, asked) in NEUTRAL or asked is None
-        if not known and shown != asked:
+        if name not in ignored and asked not in (None, []) and shown != asked:
             yield f"{name}={asked} was asked, and the panel shows {shown}"
 
 
