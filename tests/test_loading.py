@@ -18,6 +18,7 @@ from typing import ClassVar
 import pytest
 
 from workbench.backends import (
+    hold_backend,
     lease_backend,
     load_backend,
     loaded,
@@ -108,7 +109,12 @@ def fake(monkeypatch) -> Iterator[type[Fake]]:
     Fake.alive.clear()
     Fake.made.clear()
     Fake.most, Fake.slow = 0, 0.0
-    yield Fake
+    too_long = threading.Event()  # so that what hangs fails
+    timer = threading.Timer(20, too_long.set)
+    timer.start()
+    with cancelled_by(too_long):
+        yield Fake
+    timer.cancel()
     unload_all()
 
 
@@ -314,6 +320,30 @@ def test_those_who_asked_before_a_model_was_loaded_share_it(fake):
     assert [one.leased for one in loaded()] == [4] and fake.made == ["fake/a-4"]
     for worker in workers:
         worker.end()
+
+
+def test_what_a_batch_holds_is_shared_at_once_though_others_wait_for_its_room():
+    with hold_backend("fake/a-3"):
+        other = Worker("fake/b-3")
+        wait_for(lambda: other.told)
+        for _ in range(3):  # the batch's own threads
+            Worker("fake/a-3").until().end()
+        assert not other.has
+    other.until().end()
+    assert other.error is None
+
+
+def test_a_lease_that_another_thread_took_for_one_is_shared_in_the_end(monkeypatch):
+    monkeypatch.setattr(loading, "_PATIENCE_SECONDS", 0.3)
+    with lease_backend("fake/a-3"):
+        other = Worker("fake/b-3")
+        wait_for(lambda: other.told)
+        late = Worker("fake/a-3")
+        settle()
+        assert not late.has
+        late.until().end()
+        assert late.error is None and not other.has
+    other.until().end()
 
 
 # --- never a deadlock ------------------------------------------------------------------

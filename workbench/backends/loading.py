@@ -8,6 +8,9 @@ back: first come, first served. Backends that take no memory here never wait.
   sooner. So a small model does not slip past a large one that waits, and nobody starves.
 - A thread whose second lease could only be given once it gave back its first is refused, and so is
   the one that would close a circle of such threads. Nobody is left hanging.
+- What a batch holds (``hold_backend``) is shared at once with whoever asks for it: its own threads
+  do, and it ends the sooner. A late one who asks for what is only leased waits its turn, but not
+  for long: the lease may be one of its own that another thread took.
 - What ``load_backend`` loaded stays until ``unload``, and makes no room for others.
 """
 
@@ -17,7 +20,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -35,6 +38,7 @@ from workbench.types import Backend
 
 _POLL_SECONDS = 0.2
 _GIVE_UP_SECONDS = 0.05
+_PATIENCE_SECONDS = 10.0
 
 Key = tuple[str, str]
 Waiting = Callable[[list[str]], object]
@@ -66,6 +70,17 @@ class LoadedModel:
     last_used: float
 
 
+Use = Literal["lease", "hold", "keep"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Lease:
+    """One use of a place by one thread."""
+
+    thread: int
+    use: Use
+
+
 @dataclass(eq=False, slots=True)
 class _Waiter:
     """A thread that asks for a backend, from its call until it has it.
@@ -78,9 +93,10 @@ class _Waiter:
     estimate: MemoryEstimate
     footprint: Footprint
     thread: int
-    keep: bool
+    use: Use
     order: int
     limit: int | None = None
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def needs_room(self) -> bool:
@@ -89,13 +105,13 @@ class _Waiter:
 
 @dataclass(eq=False, slots=True)
 class _Place:
-    """One backend that is loaded, or on its way in or out. ``leases`` names the thread of each."""
+    """One backend that is loaded, or on its way in or out."""
 
     by: _Waiter
     order: int
     state: Literal["loading", "ready", "closing"] = "loading"
     backend: LoadedBackend | None = None
-    leases: list[int] = field(default_factory=list)
+    leases: list[_Lease] = field(default_factory=list)
     kept: bool = False
     measured: int | None = None
     since: float = field(default_factory=time.time)
@@ -110,6 +126,13 @@ class _Place:
         return self.by.footprint
 
     @property
+    def held(self) -> bool:
+        return any(lease.use == "hold" for lease in self.leases)
+
+    def is_leased_by(self, threads: Container[int]) -> bool:
+        return any(lease.thread in threads for lease in self.leases)
+
+    @property
     def idle(self) -> bool:
         return self.state == "ready" and not self.leases and not self.kept
 
@@ -120,7 +143,7 @@ class _Place:
 _state = threading.Condition(threading.Lock())
 _places: dict[Key, _Place] = {}
 _queue: list[_Waiter] = []
-_given_back: SimpleQueue[tuple[_Place, int]] = SimpleQueue()
+_given_back: SimpleQueue[tuple[_Place, _Lease]] = SimpleQueue()
 _free_at_first: dict[str, int] = {}
 _orders = iter(range(sys.maxsize))
 
@@ -139,7 +162,7 @@ def load_backend(name: str) -> Backend:
         BackendError: its weights cannot be loaded.
         Cancelled: nobody waits for it any more.
     """
-    place = _acquire(name, keep=True, tell=None)
+    place, _ = _acquire(name, "keep", None)
     return _backend(place)
 
 
@@ -154,12 +177,22 @@ def lease_backend(name: str, waiting: Waiting | None = None) -> Iterator[Backend
         UnknownName, MissingExtra, MissingModel, TooLarge, BackendError, Cancelled:
             as ``load_backend`` does.
     """
-    thread = threading.get_ident()
-    place = _acquire(name, keep=False, tell=waiting)
-    try:
-        yield _backend(place)
-    finally:
-        _give_back(place, thread)
+    with _leased(name, "lease", waiting) as backend:
+        yield backend
+
+
+@contextmanager
+def hold_backend(name: str, waiting: Waiting | None = None) -> Iterator[Backend]:
+    """Keep a backend for a batch: within the block, other threads lease it without waiting.
+
+    Those who need its room wait until the batch is done.
+
+    Raises:
+        UnknownName, MissingExtra, MissingModel, TooLarge, BackendError, Cancelled:
+            as ``load_backend`` does.
+    """
+    with _leased(name, "hold", waiting) as backend:
+        yield backend
 
 
 def waiting_for(name: str) -> list[str]:
@@ -168,7 +201,7 @@ def waiting_for(name: str) -> list[str]:
     Raises:
         BadInput: or one of its kinds: no backend is called so.
     """
-    waiter = _waiter(name, keep=False)
+    waiter = _waiter(name, "lease")
     with _locked():
         waiter.limit = _limit(waiter.footprint.device)
         return _blocking(waiter)
@@ -266,11 +299,20 @@ def unload_all() -> None:
 # --- who gets what ---------------------------------------------------------------------
 
 
-def _acquire(name: str, *, keep: bool, tell: Waiting | None) -> _Place:
+@contextmanager
+def _leased(name: str, use: Use, waiting: Waiting | None) -> Iterator[Backend]:
+    place, lease = _acquire(name, use, waiting)
+    try:
+        yield _backend(place)
+    finally:
+        _give_back(place, lease)
+
+
+def _acquire(name: str, use: Use, tell: Waiting | None) -> tuple[_Place, _Lease]:
     """Wait for room and load, or share what is loaded. The place is leased to this thread."""
     # First, as it imports PyTorch, which then says itself how it will hold the weights.
     make: Callable[[str, str], LoadedBackend] = BACKENDS.load(check_backend(name)[0])
-    waiter = _waiter(name, keep)
+    waiter = _waiter(name, use)
     told: list[str] = []
     with _locked():
         _queue.append(waiter)
@@ -279,6 +321,7 @@ def _acquire(name: str, *, keep: bool, tell: Waiting | None) -> _Place:
             with _locked():
                 place, leaving = _try(waiter)
                 if place is not None:
+                    lease = _lease(place, waiter)
                     break
                 blocking = [] if leaving else _blocking(waiter)
                 if not leaving and blocking == told:
@@ -293,16 +336,16 @@ def _acquire(name: str, *, keep: bool, tell: Waiting | None) -> _Place:
         with _locked():
             _queue.remove(waiter)
             _state.notify_all()
-    return _load(place, make) if place.by is waiter else place
+    return (_load(place, make) if place.by is waiter else place), lease
 
 
-def _waiter(name: str, keep: bool) -> _Waiter:
+def _waiter(name: str, use: Use) -> _Waiter:
     key = check_backend(name)
     with _locked():
         order, known = next(_orders), _places.get(key)
     estimate = known.by.estimate if known else memory.estimate_memory(name)
     footprint = memory.footprint(estimate, *key)
-    return _Waiter(key, name, estimate, footprint, threading.get_ident(), keep, order)
+    return _Waiter(key, name, estimate, footprint, threading.get_ident(), use, order)
 
 
 def _try(waiter: _Waiter) -> tuple[_Place | None, list[_Place]]:
@@ -315,12 +358,8 @@ def _try(waiter: _Waiter) -> tuple[_Place | None, list[_Place]]:
     """
     place = _places.get(waiter.key)
     if place is not None:
-        # One that comes or goes ends by itself. Whoever asked before it was loaded may share it;
-        # later ones queue up, or those who wait for its room would wait forever.
-        if place.state != "ready" or not (waiter.order < place.order or _is_turn(waiter)):
-            return None, []
-        _lease(place, waiter)
-        return place, []
+        # One that comes or goes ends by itself.
+        return (place if place.state == "ready" and _may_share(waiter, place) else None), []
     its_turn = _is_turn(waiter)
     if its_turn or waiter.limit is None:  # at once, and then again when it matters
         waiter.limit = _limit(waiter.footprint.device)
@@ -334,16 +373,32 @@ def _try(waiter: _Waiter) -> tuple[_Place | None, list[_Place]]:
         return None, leaving
     place = _Place(waiter, next(_orders))
     _places[waiter.key] = place
-    _lease(place, waiter)
     return place, []
 
 
-def _lease(place: _Place, waiter: _Waiter) -> None:
+def _lease(place: _Place, waiter: _Waiter) -> _Lease:
+    lease = _Lease(waiter.thread, waiter.use)
     place.used = time.time()
-    if waiter.keep:
+    if waiter.use == "keep":
         place.kept = True
     else:
-        place.leases.append(waiter.thread)
+        place.leases.append(lease)
+    return lease
+
+
+def _may_share(waiter: _Waiter, place: _Place) -> bool:
+    """Say whether a waiter gets what is loaded now.
+
+    Whoever asked before it was loaded does. Later ones queue up, or those who wait for its room
+    would wait forever.
+    """
+    patient = time.monotonic() - waiter.since > _PATIENCE_SECONDS
+    return (
+        waiter.order < place.order
+        or place.held
+        or _is_turn(waiter)
+        or (patient and bool(place.leases))
+    )
 
 
 def _is_turn(waiter: _Waiter) -> bool:
@@ -418,9 +473,7 @@ def _will_come(waiter: _Waiter) -> bool:
     waiting = [one for one in _queue if one is not waiter and _holds(one.thread)] + [waiter]
     threads = {one.thread for one in waiting}
     while waiting:
-        stuck = [
-            place for place in _places.values() if place.kept or threads.intersection(place.leases)
-        ]
+        stuck = [place for place in _places.values() if place.kept or place.is_leased_by(threads)]
         served = [one for one in waiting if one.key in _places or _fits(one, stuck)]
         if waiter in served:
             return True
@@ -433,7 +486,8 @@ def _will_come(waiter: _Waiter) -> bool:
 
 def _holds(thread: int) -> bool:
     """Say whether a thread leases anything that takes memory."""
-    return any(thread in place.leases and place.footprint.parts for place in _places.values())
+    places = _places.values()
+    return any(place.is_leased_by((thread,)) and place.footprint.parts for place in places)
 
 
 def _on_device(waiter: _Waiter, places: Iterable[_Place]) -> list[_Place]:
@@ -446,7 +500,7 @@ def _blocking(waiter: _Waiter) -> list[str]:
     staying = _on_device(waiter, (place for place in _places.values() if not place.idle))
     if not waiter.needs_room or _fits(waiter, staying):
         return []
-    return [place.name for place in staying if waiter.thread not in place.leases]
+    return [place.name for place in staying if not place.is_leased_by((waiter.thread,))]
 
 
 @contextmanager
@@ -457,8 +511,8 @@ def _locked() -> Iterator[None]:
         yield
 
 
-def _give_back(place: _Place, thread: int) -> None:
-    _given_back.put((place, thread))
+def _give_back(place: _Place, lease: _Lease) -> None:
+    _given_back.put((place, lease))
     # It may be this very thread that has the lock: then it is written down a little later.
     if _state.acquire(timeout=_GIVE_UP_SECONDS):
         try:
@@ -470,10 +524,10 @@ def _give_back(place: _Place, thread: int) -> None:
 def _write_down() -> None:
     while True:
         try:
-            place, thread = _given_back.get_nowait()
+            place, lease = _given_back.get_nowait()
         except Empty:
             return
-        place.leases.remove(thread)
+        place.leases.remove(lease)
         place.used = time.time()
         _state.notify_all()
 

@@ -90,7 +90,7 @@ _SAME = {
 _UBATCH = 128
 _KV_BYTES = 2  # llama.cpp keeps them as f16
 # Measured: Python with the workbench and the libraries of llama.cpp or of PyTorch on a CPU.
-_RUNTIME = {"llama-cpp": 56 * _MIB, "transformers": 440 * _MIB}
+_RUNTIME = {"llama-cpp": 56 * _MIB, "transformers": 432 * _MIB}
 _CUDA_RUNTIME = 600 * _MIB  # PyTorch's context and the workspaces of its libraries
 # Measured, too: the words of the vocabulary and the rules that join them, a word.
 _WORD_BYTES = 270
