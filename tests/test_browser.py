@@ -150,6 +150,15 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     assert complaints == []
 
 
+def open_tab(page: Page, name: str) -> None:
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if tab.is_visible():
+        tab.click()
+    else:  # in a narrow window Gradio moves the last tabs into a menu
+        page.get_by_label("More tabs").click()
+        page.locator(".overflow-dropdown").get_by_role("button", name=name, exact=True).click()
+
+
 def choose_backend(page: Page, name: str) -> None:
     backend = page.get_by_label("Backend 1")
     backend.fill(name)
@@ -293,7 +302,7 @@ def test_page_fits_its_window(open_page: Callable[..., Page], width: int, theme:
     page.locator("#difference > button").click()
     assert page.evaluate(overflow) <= 0
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
-    page.get_by_role("tab", name="Corpora").click()
+    open_tab(page, "Corpora")
     page.locator("#query textarea, #query input").first.fill("merge intervals")
     page.locator("#search").click()
     page.locator("#hits details").first.click()
@@ -302,7 +311,7 @@ def test_page_fits_its_window(open_page: Callable[..., Page], width: int, theme:
 
 def test_an_index_is_built_on_the_page(open_page: Callable[..., Page]) -> None:
     page = open_page()
-    page.get_by_role("tab", name="Corpora").click()
+    open_tab(page, "Corpora")
     page.get_by_label("Chunker").fill("lines")
     page.get_by_label("Chunker").press("Enter")
     page.locator("button#index").click()
@@ -311,7 +320,7 @@ def test_an_index_is_built_on_the_page(open_page: Callable[..., Page]) -> None:
 
 
 def open_lab(page: Page) -> None:
-    page.get_by_role("tab", name="Retrieval").click()
+    open_tab(page, "Retrieval")
     suite = page.locator("#suite input")
     suite.fill("study")
     page.get_by_role("option", name="mined from study", exact=True).click()
@@ -365,7 +374,7 @@ def test_a_query_is_inspected_and_a_corpus_is_mapped(open_page: Callable[..., Pa
 
 def test_what_is_wrong_in_the_lab_is_one_line(open_page: Callable[..., Page]) -> None:
     page = open_page()
-    page.get_by_role("tab", name="Retrieval").click()
+    open_tab(page, "Retrieval")
     page.locator("#suite input").fill("cosqqa")
     page.locator("#suite input").press("Enter")
     page.locator("#measure").click()
@@ -390,7 +399,7 @@ def test_a_crawl_on_the_page_shows_what_was_left_out(
     (tmp_path / "a.py").write_text(CODE, encoding="utf-8")
     (tmp_path / "tests" / "test_a.py").write_text(CODE, encoding="utf-8")
     page = open_page()
-    page.get_by_role("tab", name="Corpora").click()
+    open_tab(page, "Corpora")
     page.get_by_label("Corpus").first.fill("fresh")
     page.get_by_label("Corpus").first.press("Enter")
     page.get_by_label("Sources").fill(f"folder:{tmp_path}")
@@ -403,7 +412,7 @@ def test_a_crawl_on_the_page_shows_what_was_left_out(
 
 def test_a_search_keeps_to_its_path(open_page: Callable[..., Page]) -> None:
     page = open_page()
-    page.get_by_role("tab", name="Corpora").click()
+    open_tab(page, "Corpora")
     page.get_by_label("In", exact=True).click()
     page.get_by_role("option", name="study", exact=True).click()
     page.locator("#query textarea, #query input").first.fill("parse a message")
@@ -413,3 +422,102 @@ def test_a_search_keeps_to_its_path(open_page: Callable[..., Page]) -> None:
     found = page.locator("#hits summary").all_inner_texts()
     assert found
     assert all("queues.py" in line for line in found)
+
+
+def test_what_was_sent_unfolds_under_an_answer(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.locator("#text textarea").fill("add two numbers")
+    page.locator("#run").click()
+    page.locator("#run").wait_for()
+    panel = page.locator(".wb-sent").first
+    panel.locator("summary").first.click()
+    told = panel.inner_text()
+    assert "Parameters in force" in told and "temperature 0.0" in told
+    assert "add two numbers" in told
+    panel.get_by_text("The exact text after").click()
+    assert "<|im_start|>user" in panel.inner_text()
+
+
+def test_a_model_is_loaded_shown_in_memory_and_unloaded(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    open_tab(page, "Models")
+    page.locator("#models-table").get_by_text("smollm2-135m").first.wait_for()
+    page.locator("#hosted-table").get_by_text("OPENAI_API_KEY").first.wait_for()
+    page.locator("#backend-to-load input").fill("transformers/smollm2-135m")
+    page.locator("#backend-to-load input").press("Enter")
+    page.locator("#load").click()
+    loaded = page.locator("#loaded-table")
+    loaded.get_by_text("transformers/smollm2-135m").wait_for()
+    page.get_by_label("Loaded").click()
+    page.get_by_role("option", name="transformers/smollm2-135m").click()
+    page.locator("#unload").click()
+    page.locator("#models-notice").get_by_text("is unloaded").wait_for()
+    loaded.get_by_text("transformers/smollm2-135m").wait_for(state="detached")
+
+
+def test_what_does_not_fit_is_said_by_the_calculator(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    open_tab(page, "Models")
+    page.locator("#memory-said").get_by_text("7B").wait_for()
+    page.get_by_label("Parameters").fill("9000B")
+    page.locator("#memory-said").get_by_text("does not fit").wait_for()
+    page.locator("#memory-plot .main-svg").first.wait_for()
+    page.get_by_label("Parameters").fill("seven")
+    page.locator("#memory-said [role=alert]").get_by_text("seven").wait_for()
+
+
+def test_the_worked_example_says_324_and_moves_with_its_assumptions(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page()
+    open_tab(page, "Cost")
+    said = page.locator("#cost-said")
+    said.get_by_text("324 requests an hour").first.wait_for()
+    page.locator("#cost-curve .main-svg").first.wait_for()
+    page.locator("#cost-usd-request input").fill("0.05")
+    said.get_by_text("162 requests an hour").first.wait_for()
+    page.locator("#cost-speed-by").get_by_text("typed").click()
+    page.locator("#cost-speed input").fill("50")
+    said.get_by_text("never").first.wait_for()
+    page.locator("#cost-example").click()
+    said.get_by_text("324 requests an hour").first.wait_for()
+    page.locator("#cost-usd-hour input").fill("-1")
+    page.locator("#cost-said [role=alert]").wait_for()
+
+
+def test_throughput_is_measured_on_the_page_and_a_run_is_reckoned(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page()
+    page.locator("#text textarea").fill("add two numbers")
+    page.locator("#run").click()
+    page.locator("#run").wait_for()
+    page.reload()
+    open_tab(page, "Cost")
+    page.locator("#cost-show").click()
+    page.locator("#cost-run-table").get_by_text("smollm2-135m").first.wait_for()
+    page.locator("#throughput-backend input").fill("retrieval")
+    page.locator("#throughput-backend input").press("Enter")
+    page.locator("#measure-throughput").click()
+    page.locator("#throughput-notice [role=alert]").wait_for()  # it cannot answer without hits
+    page.locator("#throughput-backend input").fill(MODEL)
+    page.locator("#throughput-backend input").press("Enter")
+    page.get_by_label("Requests", exact=True).fill("2")
+    page.get_by_label("Longest answer").fill("4")
+    page.locator("#measure-throughput").click()
+    page.locator("#throughput-points td").first.wait_for()
+    page.locator("#throughput-plot .main-svg").first.wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("tab", "drawn"), [("Models", "#memory-plot"), ("Cost", "#cost-curve")], ids=["models", "cost"]
+)
+def test_models_and_cost_fit_their_window(
+    open_page: Callable[..., Page], tab: str, drawn: str, width: int, theme: str
+) -> None:
+    page = open_page(width, theme)
+    open_tab(page, tab)
+    page.locator(f"{drawn} .main-svg").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
