@@ -181,7 +181,7 @@ def _answer_share(solver: Solver, jobs: deque[_Job], workers: int, outlet: _Outl
     work = partial(_answer_jobs, solver.name, jobs, outlet)
     try:
         with hold():
-            # In this thread's context: what it holds, the workers hold.
+            # In this thread's context, in which ``cancelled()`` says when to stop.
             threads = [
                 threading.Thread(
                     target=contextvars.copy_context().run,
