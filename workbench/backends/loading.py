@@ -32,7 +32,7 @@ from workbench.backends import memory
 from workbench.backends.memory import GIB, Footprint, MemoryEstimate, gib, together
 from workbench.backends.menu import BACKENDS, check_backend
 from workbench.cancel import cancelled
-from workbench.errors import BackendError, BadInput, Cancelled, TooLarge
+from workbench.errors import BackendError, BadInput, Cancelled, TooLarge, WorkbenchError
 from workbench.settings import settings
 from workbench.types import Backend
 
@@ -600,7 +600,7 @@ def _find(name: str) -> _Place | None:
         return found
     try:
         key = check_backend(name)
-    except (BackendError, BadInput, OSError):
+    except (WorkbenchError, OSError):
         return None
     return next((place for place in ready if place.by.key == key), None)
 
