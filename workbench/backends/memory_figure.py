@@ -34,7 +34,8 @@ def memory_figure(estimates: Sequence[MemoryEstimate], limits: Mapping[str, int]
             line_dash="dash",
             line_color=INK,
             annotation_text=f"{device}: {gib(limit)}",
-            annotation_position=("top left", "top right")[number % 2],
+            annotation_position="top",
+            annotation_xanchor=("left", "right")[number % 2],
         )
     look = layout("Memory, GiB")
     most = max([*(one.total for one in estimates), *limits.values()], default=GIB) / GIB

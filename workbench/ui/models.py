@@ -309,6 +309,10 @@ def _row(name: str, about: Weights, row: Available | None) -> list[str]:
     ]
 
 
+def _wrapped(text: str) -> str:
+    return f"<div style='{_WRAPPED}; min-width: 150px'>{html.escape(text)}</div>"
+
+
 def _commands(needs: str) -> str:
     return "<br>".join(f"<code>{html.escape(one.strip())}</code>" for one in needs.split(";"))
 
@@ -351,7 +355,7 @@ def hosted_html() -> str:
             state = _commands(f"export {key}=...")
         else:
             state = f"needs {html.escape(row.needs)}"
-        rows.append([html.escape(row.name), state, html.escape(row.summary)])
+        rows.append([html.escape(row.name), state, _wrapped(row.summary)])
     return _table(("Backend", "Key", ""), rows)
 
 
