@@ -424,12 +424,18 @@ def test_a_search_keeps_to_its_path(open_page: Callable[..., Page]) -> None:
     assert all("queues.py" in line for line in found)
 
 
-def test_what_was_sent_unfolds_under_an_answer(open_page: Callable[..., Page]) -> None:
-    page = open_page()
+def answer_two_numbers(page: Page) -> None:
+    choose_model(page, 16)
     page.locator("#text textarea").fill("add two numbers")
     page.locator("#run").click()
-    page.locator("#run").wait_for()
-    panel = page.locator(".wb-sent").first
+    page.locator("#pane-0 [data-status=done]").wait_for()
+    finish(page)
+
+
+def test_what_was_sent_unfolds_under_an_answer(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    answer_two_numbers(page)
+    panel = page.locator("#pane-0 .wb-sent")
     panel.locator("summary").first.click()
     told = panel.inner_text()
     assert "Parameters in force" in told and "temperature 0.0" in told
@@ -489,10 +495,9 @@ def test_throughput_is_measured_on_the_page_and_a_run_is_reckoned(
     open_page: Callable[..., Page],
 ) -> None:
     page = open_page()
-    page.locator("#text textarea").fill("add two numbers")
-    page.locator("#run").click()
-    page.locator("#run").wait_for()
+    answer_two_numbers(page)
     page.reload()
+    page.locator("#run").wait_for()
     open_tab(page, "Cost")
     page.locator("#cost-show").click()
     page.locator("#cost-run-table").get_by_text("smollm2-135m").first.wait_for()

@@ -456,10 +456,15 @@ def open_run(run: str) -> Comparison:
 
     Raises:
         UnknownName: no run has that id.
-        BadInput: it ended before its first result.
+        BadInput: it ended before its first result, or it is a batch of many questions.
     """
     store = Store(settings().runs)
     rows = list(store.results(run))
+    if len({question.id for question, _ in rows}) > 1:
+        raise BadInput(
+            f"The run {run} is a batch of many questions.",
+            "Give the command that made it again, or see: workbench cost run",
+        )
     if not rows:
         raise BadInput(f"The run {run} ended before its first result.", "Ask again.")
     columns = []

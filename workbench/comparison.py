@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.keys import scrub
+from workbench.keys import scrub, scrub_values
 from workbench.report import (
     answer_html,
     diff_html,
@@ -244,11 +245,8 @@ class Comparison:
                 asdict(sent) if (sent := step.completion.sent) else None for step in column.steps
             ]
             columns.append(row)
-        return scrub(
-            json.dumps(
-                {"run": self.run, "question": asdict(self.question), "columns": columns}, indent=2
-            )
-        )
+        told = {"run": self.run, "question": asdict(self.question), "columns": columns}
+        return json.dumps(scrub_values(told), indent=2)
 
     def to_markdown(self) -> str:
         """Return the answers one after the other, each with its figures and sources."""
@@ -299,7 +297,10 @@ def _warnings(completion: Completion) -> list[str]:
 
 def money(usd: float) -> str:
     """Return an amount in USD with two digits that count."""
-    return f"{usd:,.2f} USD" if usd >= 1 else f"{usd:.2g} USD"
+    if usd >= 1 or usd == 0:
+        return f"{usd:,.2f} USD" if usd else "0 USD"
+    digits = 1 - math.floor(math.log10(abs(usd)))
+    return f"{usd:.{digits}f} USD"
 
 
 def _seconds(seconds: float) -> str:

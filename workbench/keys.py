@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from html.entities import html5
 from typing import Any
@@ -90,6 +91,21 @@ def scrub(text: str) -> str:
         for pattern in _patterns(secret):
             text = pattern.sub(HIDDEN, text)
     return text
+
+
+def scrub_values(value: Any) -> Any:
+    """Return plain data (dicts, lists, texts, numbers) whose texts are scrubbed; keys of dicts stay.
+
+    A record is scrubbed so before it becomes JSON: a key that happens to be a field's name would
+    break its form.
+    """
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return {name: scrub_values(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [scrub_values(one) for one in value]
+    return value
 
 
 def public(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from pathlib import Path
 
 import platformdirs
@@ -107,4 +109,10 @@ class Settings(BaseSettings):
 
 def settings() -> Settings:
     """Read the settings from the environment as it is now."""
+    return _read(frozenset(os.environ.items()))
+
+
+@functools.lru_cache(maxsize=8)
+def _read(environment: frozenset[tuple[str, str]]) -> Settings:
+    """Read the settings once for each state of the environment: it takes milliseconds."""
     return Settings()

@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.agents import Direct
-from workbench.backends import check_backend, lease_backend, split_name
+from workbench.backends import check_backend, hold_backend, split_name, waiting_for
 from workbench.backends.langchain import from_chat_model, is_chat_model
 from workbench.backends.ready import Calls, ready, ready_backend
 from workbench.backends.wrapping import name_of
 from workbench.corpus import DEFAULT_CHUNKER, Excluding, make_chunker, open_corpus
-from workbench.errors import BadInput, UnknownName
+from workbench.errors import (
+    BackendError,
+    BadInput,
+    MissingExtra,
+    MissingKey,
+    MissingModel,
+    UnknownName,
+)
 from workbench.languages import language, language_of_path
 from workbench.retrieval import (
     Cutting,
@@ -249,7 +256,8 @@ class NamedSolver:
 
     def stream(self, question: Question) -> Iterator[Event]:
         """Load the backend, then answer; the backend stays in memory until the answer is there."""
-        yield Loading(self.backend)
+        others = waiting_for(self.backend)
+        yield Loading(f"{self.backend}{f', after {', '.join(others)}' if others else ''}")
         with ready_backend(self.backend, self.calls) as backend:
             direct = Direct(
                 backend,
@@ -268,8 +276,13 @@ class NamedSolver:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Keep the backend in memory for the block."""
-        with lease_backend(self.backend):
+        """Keep the backend in memory for the block; where it cannot be, a fallback may answer."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold_backend(self.backend))
+            except (BackendError, MissingKey, MissingExtra, MissingModel):
+                if self.calls.fallback is None:
+                    raise
             yield
 
     @property

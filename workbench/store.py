@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from workbench.errors import UnknownName
-from workbench.keys import scrub
+from workbench.keys import scrub, scrub_values
 from workbench.types import Answer, Question, Result, Step
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Store:
         with closing(self._write()) as connection, connection:
             connection.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?)",
-                (run, _now(), scrub(json.dumps(spec)), json.dumps(environment)),
+                (run, _now(), json.dumps(scrub_values(spec)), json.dumps(environment)),
             )
         return run
 
@@ -167,7 +167,7 @@ def _partial(connection: sqlite3.Connection) -> str:
 
 def _json(record: Question | Answer | Step | None) -> str | None:
     """Return a record as JSON without keys, None for none."""
-    return None if record is None else scrub(json.dumps(asdict(record)))
+    return None if record is None else json.dumps(scrub_values(asdict(record)))
 
 
 def _now() -> str:

@@ -86,8 +86,8 @@ _SAME = {
     "nf4": "4bit",
 }
 
-# Tokens of a prompt that llama.cpp reads at once; the same as in llama_cpp.py.
-_UBATCH = 128
+# Tokens of a prompt that llama.cpp reads at once, without a GPU and with one; as in llama_cpp.py.
+_UBATCH, _UBATCH_GPU = 128, 512
 _KV_BYTES = 2  # llama.cpp keeps them as f16
 # Measured: Python with the workbench and the libraries of llama.cpp or of PyTorch on a CPU.
 _RUNTIME = {"llama-cpp": 56 * _MIB, "transformers": 432 * _MIB}
@@ -246,6 +246,7 @@ def _in_llama_cpp(
     slots from the start. Buffers: 4 bytes for each token of a batch and word of the vocabulary
     (the logits), and for what goes through a layer.
     """
+    batch = _UBATCH if device == "cpu" else _UBATCH_GPU
     return MemoryEstimate(
         name=name,
         device=device,
@@ -255,7 +256,7 @@ def _in_llama_cpp(
         slots=slots,
         weights=file_bytes,
         kv_cache=shape.kv_values * context * slots * _KV_BYTES,
-        compute=_UBATCH * 4 * (shape.vocabulary + 4 * (shape.hidden + shape.feed_forward)),
+        compute=batch * 4 * (shape.vocabulary + 4 * (shape.hidden + shape.feed_forward)),
         runtime=_RUNTIME["llama-cpp"] + _WORD_BYTES * shape.vocabulary,
     )
 

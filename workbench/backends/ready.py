@@ -17,7 +17,14 @@ from workbench.backends.guarded import guarded
 from workbench.backends.loading import lease_backend
 from workbench.backends.prices import price_of
 from workbench.backends.wrapping import name_of
-from workbench.errors import BackendError, MissingExtra, MissingKey, MissingModel, WorkbenchError
+from workbench.errors import (
+    BackendError,
+    MissingExtra,
+    MissingKey,
+    MissingModel,
+    TooLarge,
+    WorkbenchError,
+)
 from workbench.settings import settings
 from workbench.types import Backend, Completion, Prompt, SamplingParams, Token
 
@@ -62,7 +69,8 @@ def ready(backend: Backend, calls: Calls) -> Backend:
 def ready_backend(name: str, calls: Calls) -> Iterator[Backend]:
     """Hold the backend called ``name`` in memory for the block, ready to be asked.
 
-    A fallback is loaded when it is needed, and also where the first one cannot be loaded.
+    A fallback is loaded when it is needed, and also where the first one cannot be loaded. Where
+    there is no room for both, the first one makes room.
 
     Raises:
         UnknownName: no backend is called so.
@@ -73,6 +81,13 @@ def ready_backend(name: str, calls: Calls) -> Iterator[Backend]:
         def make(one: str) -> Backend:
             return ready(stack.enter_context(lease_backend(one)), calls)
 
+        def step_in(other: str) -> Backend:
+            try:
+                return make(other)
+            except TooLarge:
+                stack.close()
+                return make(other)
+
         if calls.fallback is None:
             yield make(name)
             return
@@ -80,7 +95,7 @@ def ready_backend(name: str, calls: Calls) -> Iterator[Backend]:
             first = make(name)
         except (BackendError, MissingKey, MissingExtra, MissingModel) as error:
             first = _Failed(name, error)
-        yield with_fallback(first, [(calls.fallback, functools.partial(make, calls.fallback))])
+        yield with_fallback(first, [(calls.fallback, functools.partial(step_in, calls.fallback))])
 
 
 @dataclass(frozen=True, slots=True)

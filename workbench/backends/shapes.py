@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
+# Chat templates are the longest texts of a header; they take some ten thousand bytes.
+_LONGEST_TEXT = 1 << 24
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -135,6 +138,8 @@ def _numbers(file: BinaryIO, form: str) -> tuple[Any, ...]:
 
 def _text(file: BinaryIO) -> str:
     (length,) = _numbers(file, "Q")
+    if length > _LONGEST_TEXT:  # garbage would ask for all memory there is
+        raise struct.error("no length of a text")
     raw = file.read(length)
     if len(raw) < length:
         raise struct.error("cut off")

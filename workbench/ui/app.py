@@ -49,11 +49,19 @@ def build() -> gr.Blocks:
             corpora = CorporaTab()
         with gr.Tab("Retrieval", elem_id="tab-retrieval"):
             lab = RetrievalTab()
-        with gr.Tab("Models", elem_id="tab-models"):
+        with gr.Tab("Models", elem_id="tab-models") as models_tab:
             models = ModelsTab()
         with gr.Tab("Cost", elem_id="tab-cost"):
             cost = CostTab()
         corpora.wire(compare, lab)
+        # What is in memory changes with each question that is asked elsewhere.
+        models_tab.select(
+            models.refresh,
+            None,
+            models.refreshed,
+            show_progress="hidden",
+            api_visibility="private",
+        )
         others = (corpora, lab, models, cost)
         page.load(
             lambda index: [
