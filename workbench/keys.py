@@ -94,7 +94,7 @@ def scrub(text: str) -> str:
 
 
 def scrub_values(value: Any) -> Any:
-    """Return plain data (dicts, lists, texts, numbers) whose texts are scrubbed; keys of dicts stay.
+    """Return plain data (dicts, lists, texts, numbers) with its texts scrubbed; names stay.
 
     A record is scrubbed so before it becomes JSON: a key that happens to be a field's name would
     break its form.

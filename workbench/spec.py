@@ -256,8 +256,8 @@ class NamedSolver:
 
     def stream(self, question: Question) -> Iterator[Event]:
         """Load the backend, then answer; the backend stays in memory until the answer is there."""
-        others = waiting_for(self.backend)
-        yield Loading(f"{self.backend}{f', after {', '.join(others)}' if others else ''}")
+        others = ", ".join(waiting_for(self.backend))
+        yield Loading(f"{self.backend}, after {others}" if others else self.backend)
         with ready_backend(self.backend, self.calls) as backend:
             direct = Direct(
                 backend,
