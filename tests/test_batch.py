@@ -390,7 +390,7 @@ def test_a_budget_within_the_limit_is_reason_enough_not_to_ask() -> None:
     assert flight(0.5).objection(0.5) is None
     assert flight(0.51).objection(0.5) is not None
     assert flight(None).objection(0.5) is not None
-    assert "cost unknown (at most 0.5 USD)" in str(flight(0.5))
+    assert "cost unknown (at most 0.50 USD)" in str(flight(0.5))
 
 
 @dataclass

@@ -40,10 +40,15 @@ _PIECE_SECONDS, _ALONE_SECONDS = 0.4, 1.5
 _LEAST_COLUMNS = 8
 _TOKENS_PER_SECOND = 256.0  # assumed until it is measured
 _EXIT_SECONDS = 2.0
+# A thread that is new to a GPU needs three seconds to warm up (an H200: 15 tokens/s for one row at
+# first, 60 then), so there it waits for more work before it ends.
+_LINGER_SECONDS = 600.0
 
 
 class Batcher:
     """Answers rows with one model, in a thread that lives as long as there are any.
+
+    On a GPU it stays a while longer.
 
     ``activate`` lays an adapter over the model, or none; a batch has one. ``tokens_read`` counts
     the tokens of prompts, without padding, that went through the model, and ``most_at_once`` the
@@ -64,12 +69,14 @@ class Batcher:
         self._network = network
         self._name = name
         self._activate = activate
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
         self._thread: threading.Thread | None = None
         self._waiting: list[Row] = []
         self._reading: Reading | None = None
         self._live: Live | None = None
         cuda = network.device.startswith("cuda")
+        self._linger = _LINGER_SECONDS if cuda else 0.0
+        self._ended = False
         self._prompt_tokens = _PROMPT_TOKENS_CUDA if cuda else _PROMPT_TOKENS
         self._row_limit = _MOST_ROWS_CUDA if cuda else _MOST_ROWS
         self._most_rows = self._row_limit
@@ -80,6 +87,7 @@ class Batcher:
         """Have a row answered; its channel brings tokens, and an end or a BackendError."""
         with self._guard:
             self._waiting.append(row)
+            self._guard.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="transformers", daemon=True)
                 self._thread.start()
@@ -95,9 +103,11 @@ class Batcher:
         """Let go of the model, after the token that is under way."""
         with self.paused():
             self._network.model = None
+        self._end()
 
     def stop(self) -> None:
         """Let go of all rows, and wait a little for the thread to end."""
+        self._end()
         with self._guard:
             thread, rows = self._thread, [*self._waiting]
         for batch in (self._reading, self._live):
@@ -106,6 +116,12 @@ class Batcher:
             row.channel.stop()
         if thread is not None:
             thread.join(_EXIT_SECONDS)
+
+    def _end(self) -> None:
+        """Have the thread end as soon as there is no work."""
+        with self._guard:
+            self._ended = True
+            self._guard.notify_all()
 
     # --- what the thread does ---------------------------------------------------------------
 
@@ -127,6 +143,9 @@ class Batcher:
             if self._waiting or self._reading or self._live:
                 return True
             self._most_rows = self._row_limit
+            self._guard.wait_for(lambda: self._waiting or self._ended, self._linger)
+            if self._waiting:
+                return True
             self._thread = None
             return False
 

@@ -202,6 +202,8 @@ def _placement(kind: str, device: str) -> dict[str, Any]:
         return {"dtype": getattr(torch, kind)}
     computed = best_dtype(device)
     if kind == "8bit":
+        # LLM.int8() computes in float16; of another type it warns at every single product.
+        computed = torch.float16
         config = hf.BitsAndBytesConfig(load_in_8bit=True)
     else:  # as in the paper of QLoRA (Dettmers et al. 2023), which nothing better has replaced
         config = hf.BitsAndBytesConfig(

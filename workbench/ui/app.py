@@ -51,18 +51,19 @@ def build() -> gr.Blocks:
             lab = RetrievalTab()
         with gr.Tab("Models", elem_id="tab-models") as models_tab:
             models = ModelsTab()
-        with gr.Tab("Cost", elem_id="tab-cost"):
+        with gr.Tab("Cost", elem_id="tab-cost") as cost_tab:
             cost = CostTab()
         corpora.wire(compare, lab)
-        # What is in memory changes with each question that is asked elsewhere.
-        models_tab.select(
-            models.refresh,
-            None,
-            models.refreshed,
-            show_progress="hidden",
-            api_visibility="private",
-        )
-        others = (corpora, lab, models, cost)
+        # What is in memory, and which runs are stored, changes with each question asked elsewhere.
+        for tab, parts in ((models_tab, models), (cost_tab, cost)):
+            tab.select(
+                parts.refresh,
+                None,
+                parts.refreshed,
+                show_progress="hidden",
+                api_visibility="private",
+            )
+        others = (corpora, lab)
         page.load(
             lambda index: [
                 *compare.refresh(index),
