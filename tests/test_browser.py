@@ -502,6 +502,8 @@ def test_throughput_is_measured_on_the_page_and_a_run_is_reckoned(
     page.reload()
     page.locator("#run").wait_for()
     open_tab(page, "Cost")
+    # Opening the tab asks for the newest run.
+    page.wait_for_function("document.querySelector('#cost-run input').value.includes('smollm2')")
     page.locator("#cost-show").click()
     page.locator("#cost-run-table").get_by_text("smollm2-135m").first.wait_for()
     page.locator("#throughput-backend input").fill("retrieval")
