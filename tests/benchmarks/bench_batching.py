@@ -4,8 +4,10 @@ In turns, on the same weights in the same number type, greedy, with as many new 
 HuggingFacePipeline, as its documentation sets it up, one prompt after the other (it has no
 concurrency to offer); and our backend, asked from as many threads as there are prompts. Then eight
 samples of one prompt in the same two ways. The ratio is that of generated tokens a second within
-a round. On a GPU also plain ``generate`` at batch 1, 8 and 64 beside ours, and loading in 4 bit.
-``--write`` writes ``batching.md`` beside it.
+a round. ``--write`` writes ``batching.md`` beside it.
+
+``--gpu`` measures something else, on a GPU: plain ``generate`` at batch 1, 8 and 64 beside ours,
+and loading in 4 bit; ``--write`` then writes ``batching_gpu.md``. ``--model`` may be a folder.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ import torch  # isort: skip  (after workbench.backends, which sets how its threa
 import transformers  # isort: skip
 
 TABLE = Path(__file__).with_name("batching.md")
+GPU_TABLE = Path(__file__).with_name("batching_gpu.md")
 TARGET = 2.5
 SAMPLES = 8
 BATCHES = (1, 8, 64)
@@ -67,22 +70,21 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    if options.gpu and not torch.cuda.is_available():
+        sys.exit("There is no GPU here.")
     load = os.getloadavg()[0]
     backend = backends.load_backend(f"transformers/{options.model}")
     assert isinstance(backend, Transformers)
-    rounds = measure(backend, options)
-    table = render(rounds, options, load, backend)
-    if torch.cuda.is_available():
-        table += on_gpu(backend, options)
+    if options.gpu:
+        table, path = on_gpu(backend, options), GPU_TABLE
     else:
-        table += (
-            "\nNo GPU here: plain `generate` at batch 1, 8, 64 and 4-bit loading were skipped.\n"
-        )
+        table, path = render(measure(backend, options), options, load, backend), TABLE
     print(table)
     if options.write:
-        TABLE.write_text(table, encoding="utf-8")
+        path.write_text(table, encoding="utf-8")
 
 
 def measure(backend: Transformers, options: argparse.Namespace) -> list[dict[str, Timing]]:
@@ -179,7 +181,10 @@ def all_at_once(backend: Transformers, calls: list[tuple[Prompt, SamplingParams]
 
 
 def on_gpu(backend: Transformers, options: argparse.Namespace) -> str:
-    """Return the tables of plain ``generate`` beside ours, and of loading in 4 bit."""
+    """Return the table of plain ``generate`` beside ours, and of loading in 4 bit.
+
+    The first round is not counted: a thread that is new to a GPU takes seconds to warm up.
+    """
     rows = []
     for size in BATCHES:
         prompts = [prompt(number) for number in range(size)]
@@ -195,9 +200,23 @@ def on_gpu(backend: Transformers, options: argparse.Namespace) -> str:
     head = (
         "| batch | `generate`, tokens/s | transformers/, tokens/s | ratio |\n|---:|---:|---:|---:|"
     )
-    return "\n".join(
-        ["", f"On one {torch.cuda.get_device_name()}:", "", head, *rows, "", four_bit(options), ""]
+    shape = backend.engine.model.config
+    about = (
+        f"One {torch.cuda.get_device_name()}, {os.cpu_count()} cores, torch {torch.__version__},"
+        f" transformers {transformers.__version__}. A model of"
+        f" {backend.engine.model.num_parameters() / 1e9:.2f}B parameters ({shape.model_type},"
+        f" {shape.num_hidden_layers} layers, {held(backend)}), greedy, at most {options.tokens} new"
+        f" tokens each; medians of {options.rounds} rounds, ratios within a round."
     )
+    command = f"python tests/benchmarks/bench_batching.py --gpu --model {options.model}"
+    command += f" --tokens {options.tokens} --rounds {options.rounds} --write"
+    parts = ["# What batching gives on a GPU", "", f"`{command}`", "", about, "", head, *rows]
+    return "\n".join([*parts, "", four_bit(options), ""])
+
+
+def held(backend: Transformers) -> str:
+    """Return the number type of a backend's weights."""
+    return str(backend.engine.model.dtype).removeprefix("torch.")
 
 
 def generate(backend: Transformers, prompts: list[Prompt], tokens: int) -> Timing:
