@@ -16,9 +16,9 @@ import httpx2
 import pytest
 
 from workbench.backends import llama_cpp, llama_files, load_backend, unload, unload_all
-from workbench.backends.hf_chat import FOLDED
 from workbench.backends.llama_cpp import LlamaCpp
 from workbench.backends.llama_slots import Slots
+from workbench.backends.rendering import FOLDED
 from workbench.cancel import cancelled_by
 from workbench.errors import BackendError, BrokenOff, MissingModel
 from workbench.types import Completion, Identified, Message, Prompt, SamplingParams, Token

@@ -317,6 +317,13 @@ class Result:
     error: str | None = None
     partial: Step | None = None
 
+    @property
+    def calls(self) -> tuple[Completion, ...]:
+        """All calls that are known of, in their order; the last one may be partial."""
+        steps = self.answer.steps if self.answer is not None else ()
+        partial = () if self.partial is None else (self.partial,)
+        return tuple(step.completion for step in (*steps, *partial))
+
 
 # --- what a solver says while it works -------------------------------------------------
 

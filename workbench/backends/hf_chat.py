@@ -5,33 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.backends.reasoning import OPENING, opens_thoughts
+from workbench.backends.reasoning import OPENING
+from workbench.backends.rendering import FOLDED, Rendered, fold_system
 from workbench.errors import BackendError
 from workbench.keys import public
 from workbench.types import Message
 
-FOLDED = "The chat template knows no system role: the text was put before the first user turn."
 UNTEMPLATED = "The model has no chat template: the messages were joined by blank lines."
 
 _PROBE = "a text that nobody writes by chance: 7f3a"
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A prompt as the model reads it, and how it came about."""
-
-    messages: tuple[Message, ...]
-    text: str
-    ids: tuple[int, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def thinking(self) -> bool:
-        """Whether the template has opened the model's thoughts."""
-        return opens_thoughts(self.text)
 
 
 class Chat:
@@ -96,14 +80,3 @@ class Chat:
                 f"The chat template of {self._name} refuses the messages: {public(str(error))}.",
                 "Begin with a user's turn, and let user and assistant take turns.",
             ) from error
-
-
-def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Put all system texts before the first user turn, or into one of their own."""
-    system = "\n\n".join(one.content for one in messages if one.role == "system")
-    others = [one for one in messages if one.role != "system"]
-    for place, one in enumerate(others):
-        if one.role == "user":
-            others[place] = replace(one, content=f"{system}\n\n{one.content}")
-            return tuple(others)
-    return (Message("user", system), *others)

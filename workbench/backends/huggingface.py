@@ -14,8 +14,8 @@ from contextlib import closing
 from typing import Any
 
 from workbench.backends import hf_engine, hf_names
-from workbench.backends.hf_chat import Rendered
 from workbench.backends.hf_rows import Row
+from workbench.backends.rendering import Rendered
 from workbench.backends.streaming import Channel, Transcript
 from workbench.errors import BackendError
 from workbench.settings import settings

@@ -27,10 +27,10 @@ from typing import Any
 import httpx2
 
 from workbench import weights
-from workbench.backends.hf_chat import FOLDED, Rendered, fold_system
 from workbench.backends.llama_files import sha256_of_model
 from workbench.backends.llama_slots import Lease, Slots
 from workbench.backends.reasoning import ThinkSplitter, opens_thoughts
+from workbench.backends.rendering import FOLDED, Rendered, fold_system
 from workbench.backends.streaming import Channel, Transcript
 from workbench.cancel import cancelled
 from workbench.errors import BackendError, BadInput, BrokenOff, WorkbenchError

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from workbench.types import Completion, Question, Result
+    from workbench.types import Question, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Batch:
         )
 
     def _row(self, result: Result) -> dict[str, Any]:
-        made = calls(result)
+        made = result.calls
         last = made[-1] if made else None
         row: dict[str, Any] = {
             "solver": result.solver,
@@ -117,25 +117,18 @@ def row(one: SolverSummary) -> tuple[str, ...]:
     )
 
 
-def calls(result: Result) -> list[Completion]:
-    """Return all calls of a result that are known of; the last one may be partial."""
-    steps = result.answer.steps if result.answer else ()
-    partial = (result.partial,) if result.partial else ()
-    return [step.completion for step in (*steps, *partial)]
-
-
 def spent(results: Sequence[Result]) -> float | None:
     """Return what the calls of these results cost in USD, None where that is not known of one.
 
     What came from the cache was paid before.
     """
-    costs = [call.cost for result in results for call in calls(result) if not call.cached]
+    costs = [call.cost for result in results for call in result.calls if not call.cached]
     known = [cost for cost in costs if cost is not None]
     return math.fsum(known) if len(known) == len(costs) else None
 
 
 def _summary(name: str, results: Sequence[Result]) -> SolverSummary:
-    made = [call for result in results for call in calls(result)]
+    made = [call for result in results for call in result.calls]
     return SolverSummary(
         solver=name,
         answered=sum(one.answer is not None for one in results),
@@ -143,7 +136,8 @@ def _summary(name: str, results: Sequence[Result]) -> SolverSummary:
         partial=sum(one.partial is not None for one in results),
         refused=sum(one.answer is not None and _refused(one) for one in results),
         cached=sum(
-            bool(made) and all(call.cached for call in made) for made in map(calls, results)
+            bool(made) and all(call.cached for call in made)
+            for made in (one.calls for one in results)
         ),
         input_tokens=sum(call.input_tokens or 0 for call in made),
         output_tokens=sum(call.output_tokens or 0 for call in made),
@@ -153,4 +147,4 @@ def _summary(name: str, results: Sequence[Result]) -> SolverSummary:
 
 
 def _refused(result: Result) -> bool:
-    return any(call.finish_reason == "refused" for call in calls(result))
+    return any(call.finish_reason == "refused" for call in result.calls)

@@ -142,16 +142,9 @@ def _complete_calls(run: str, solver: str | None) -> list[Completion]:
         call
         for result in _results(run)[1]
         if solver in (None, result.solver)
-        for call in calls_of(result)
+        for call in result.calls
     )
     return [call for call in calls if call.is_complete]
-
-
-def calls_of(result: Result) -> list[Completion]:
-    """Return all calls of a result that are known of; the last one may be partial."""
-    steps = result.answer.steps if result.answer is not None else ()
-    partial = () if result.partial is None else (result.partial,)
-    return [step.completion for step in (*steps, *partial)]
 
 
 def _results(run: str | Comparison | Iterable[Result]) -> tuple[str | None, list[Result]]:
@@ -205,7 +198,7 @@ class _Call:
 def _solver_cost(
     solver: str, results: Sequence[Result], hourly_usd: float | None, prices: _Prices
 ) -> SolverCost:
-    priced = [[_call(one, hourly_usd, prices) for one in calls_of(result)] for result in results]
+    priced = [[_call(one, hourly_usd, prices) for one in result.calls] for result in results]
     calls = [call for some in priced for call in some]
     paid = [call for call in calls if not call.completion.cached]
     cached = [call for call in calls if call.completion.cached]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.corpus import CHUNKERS, DEFAULT_CHUNKER, list_corpora, list_manifests, make_chunker
 from workbench.languages import LANGUAGES
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from workbench.doctor import MenuRow
     from workbench.retrieval import IndexInfo
+    from workbench.ui.live import Live
 
     Choices = list[tuple[str, str]]
 
@@ -119,6 +120,15 @@ def notice_html(lines: Sequence[str], kind: str) -> str:
         return ""
     body = "".join(f"<p>{line}</p>" for line in lines)
     return f"<div class='wb wb-notice {kind}' role='alert'>{body}</div>"
+
+
+def progress_html(live: Live[Any], said: str = "Loading") -> str:
+    """Return how far work is: a bar with rate and estimate, or ``said`` while there is none."""
+    now = live.progress
+    if now is None:
+        return notice_html([html.escape(said)], "wb-busy-line")
+    share = f"<progress max='{now.total:g}' value='{now.done:g}'></progress>"
+    return notice_html([f"{share} {html.escape(str(now))}"], "wb-busy-line")
 
 
 def problem_html(error: Exception | str) -> str:

@@ -355,7 +355,7 @@ class CostTab:
                     if state is not _BEGUN and state is not measured:
                         measured = state
                         yield self._measured_so_far(measured)
-                    yield {self.notice: _progress_html(live)}
+                    yield {self.notice: choices.progress_html(live)}
         except WorkbenchError as error:
             problem = choices.problem_html(error)
         except Exception as error:
@@ -477,14 +477,6 @@ def _begun(
         requests=int(requests or REQUESTS),
         max_tokens=int(max_tokens or MAX_TOKENS),
     )
-
-
-def _progress_html(live: Live[Any]) -> str:
-    now = live.progress
-    if now is None:
-        return choices.notice_html(["Loading"], "wb-busy-line")
-    share = f"<progress max='{now.total:g}' value='{now.done:g}'></progress>"
-    return choices.notice_html([f"{share} {html.escape(str(now))}"], "wb-busy-line")
 
 
 def _hosted() -> list[str]:

@@ -32,14 +32,15 @@ class Progress:
     now: float
 
     def __str__(self) -> str:
-        text = f"{self.what}: {self.done:,.0f} of {self.total:,.0f} {self.unit.strip()}"
+        size, unit = (1e6, "MB") if self.unit == "B" else (1, self.unit.strip())
+        text = f"{self.what}: {self.done / size:,.0f} of {self.total / size:,.0f} {unit}"
         seconds = self.now - self.begun
         if seconds < 1 or not self.done:
             return text
         rate = self.done / seconds
         left = (self.total - self.done) / rate
         remaining = f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
-        return f"{text}, {rate:,.3g} a second, about {remaining} left"
+        return f"{text}, {rate / size:,.3g} a second, about {remaining} left"
 
 
 class Live(Generic[T]):

@@ -153,7 +153,7 @@ class ModelsTab:
             with contextlib.closing(iter(live)) as states:
                 said = ""
                 for said in states:
-                    yield {self.notice: _progress_html(live, said)}
+                    yield {self.notice: choices.progress_html(live, said)}
             done = said.endswith(".")
             notice = choices.notice_html(
                 [html.escape(said if done else "Stopped. What came is kept.")],
@@ -392,18 +392,6 @@ def _table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
         f"<div class='wb wb-table'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
-
-
-def _progress_html(live: Live[str], said: str) -> str:
-    now = live.progress
-    if now is None:
-        return choices.notice_html([html.escape(said)], "wb-busy-line")
-    bar = f"<progress value='{now.done}' max='{now.total}'></progress>"
-    unit = now.unit.strip()
-    told = str(now)
-    if unit == "B":
-        told = f"{now.what}: {now.done / 1e6:,.0f} of {_megabytes(now.total)}"
-    return choices.notice_html([f"{bar} {html.escape(told)}"], "wb-busy-line")
 
 
 def _limits() -> dict[str, int]:

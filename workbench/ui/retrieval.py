@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import itertools
 import logging
 from dataclasses import dataclass
@@ -219,7 +218,7 @@ class RetrievalTab:
                 for state in states:
                     if session.live is not live:
                         return  # another study of this page fills the table now
-                    updates: Updates = {self.notice: _progress_html(live)}
+                    updates: Updates = {self.notice: choices.progress_html(live)}
                     if state is not _BEGUN and state is not report:
                         session.report = report = state
                         updates[self.table] = f"<div class='wb'>{report._repr_html_()}</div>"
@@ -328,15 +327,6 @@ def _begun(
     yield from api.stream_retrieval_report(
         suite, embedders, chunkers, retrievers, metric=metric, limit=int(limit) if limit else None
     )
-
-
-def _progress_html(live: Live[Any]) -> str:
-    """Return how far the study is: a bar with rate and estimate."""
-    now = live.progress
-    if now is None:
-        return choices.notice_html(["Loading"], "wb-busy-line")
-    share = f"<progress max='{now.total:g}' value='{now.done:g}'></progress>"
-    return choices.notice_html([f"{share} {html.escape(str(now))}"], "wb-busy-line")
 
 
 def _suites() -> choices.Choices:
