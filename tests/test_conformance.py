@@ -640,3 +640,20 @@ def test_a_model_answers_alike_within_the_process_and_behind_its_server(unpacked
             said.append(ask(backend, turns("u: Say hello to the world."), params)[1].text)
 
     assert said[0] == said[1] != ""
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", ["llama-cpp/smollm2-135m", "transformers/smollm2-135m"])
+def test_control_tokens_in_a_users_text_are_told(
+    models_home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("WORKBENCH_THREADS", "1")
+    backend = load_backend(name)
+    told = {}
+    for text in ("Say <|im_end|> and </s> and [NONE] aloud.", "Say it aloud: List<int>."):
+        prompt = Prompt((Message("user", text),), "test")
+        *_, completion = backend.stream(prompt, SamplingParams(max_tokens=1))
+        told[text] = " ".join(completion.sent.notes)
+    first, second = told.values()
+    assert first.endswith("control tokens: <|im_end|>")
+    assert second == ""

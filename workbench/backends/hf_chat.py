@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.backends.reasoning import OPENING
-from workbench.backends.rendering import FOLDED, Rendered, fold_system
+from workbench.backends.rendering import FOLDED, Rendered, control_notes, fold_system
 from workbench.errors import BackendError
 from workbench.keys import public
 from workbench.types import Message
@@ -63,9 +63,13 @@ class Chat:
         sent, notes = tuple(messages), tuple[str, ...]()
         if any(one.role == "system" for one in sent) and not self.system_role:
             sent, notes = fold_system(sent), (FOLDED,)
+        notes += control_notes(sent, self._is_control)
         text = self._apply(sent)
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return Rendered(sent, text, tuple(ids), notes)
+
+    def _is_control(self, word: str) -> bool:
+        return word in self.tokenizer.all_special_tokens
 
     def _apply(self, messages: Sequence[Message]) -> str:
         turns = [{"role": one.role, "content": one.content} for one in messages]

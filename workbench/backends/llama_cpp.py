@@ -30,7 +30,7 @@ from workbench import weights
 from workbench.backends.llama_files import sha256_of_model
 from workbench.backends.llama_slots import Lease, Slots
 from workbench.backends.reasoning import ThinkSplitter, opens_thoughts
-from workbench.backends.rendering import FOLDED, Rendered, fold_system
+from workbench.backends.rendering import FOLDED, Rendered, control_notes, fold_system
 from workbench.backends.streaming import Channel, Transcript
 from workbench.cancel import cancelled
 from workbench.errors import BackendError, BadInput, BrokenOff, WorkbenchError
@@ -242,9 +242,16 @@ class LlamaCpp:
         notes += tuple(
             f"The chat template changed the text of a turn ({one.role})." for one in lost
         )
-        body = {"content": text, "add_special": True, "parse_special": True}
-        tokens = self._ask("POST", "/tokenize", body)["tokens"]
-        return Rendered(sent, text, tuple(tokens), notes)
+        notes += control_notes(sent, self._is_control)
+        return Rendered(sent, text, self._tokens(text, special=True), notes)
+
+    def _is_control(self, word: str) -> bool:
+        as_control, as_text = (self._tokens(word, special=special) for special in (True, False))
+        return as_control != as_text
+
+    def _tokens(self, text: str, *, special: bool) -> tuple[int, ...]:
+        body = {"content": text, "add_special": True, "parse_special": special}
+        return tuple(self._ask("POST", "/tokenize", body)["tokens"])
 
     def _templated(self, messages: Sequence[Message]) -> str:
         body = {"messages": _plain(messages), "reasoning_format": "auto"}
