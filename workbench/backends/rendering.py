@@ -10,7 +10,9 @@ from workbench.backends.reasoning import opens_thoughts
 from workbench.types import Message
 
 # How the control tokens of chat models are written: <|im_end|>, </s>, [INST], <end_of_turn>.
-_LOOKS_LIKE = re.compile(r"<[|\uff5c][^|\uff5c<>\s]{1,40}[|\uff5c]>|</?s>|\[/?[A-Z_]{3,20}\]|<\w+_of_\w+>")
+_LOOKS_LIKE = re.compile(
+    r"<[|\uff5c][^|\uff5c<>\s]{1,40}[|\uff5c]>|</?s>|\[/?[A-Z_]{3,20}\]|<\w+_of_\w+>"
+)
 
 FOLDED = "The chat template knows no system role: the text was put before the first user turn."
 
