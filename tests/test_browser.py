@@ -254,7 +254,7 @@ def test_sources_unfold_and_two_answers_can_be_compared(open_page: Callable[...,
     finish(page)
     sources = page.locator("#pane-1 .wb-sources")
     sources.locator("summary").first.click()
-    sources.get_by_text("intervals.py:1-9").click()
+    sources.locator("summary").get_by_text("intervals.py:1-9").click()
     assert "def merge_intervals" in sources.locator("pre").first.inner_text()
     page.locator("#difference > button").click()
     diff = page.locator("#diff")

@@ -390,10 +390,10 @@ class CostTab:
     def refresh(self) -> list[Any]:
         """Return what may have changed since the page was built; see ``refreshed``."""
         runs, measured = _runs(), _measured()
-        newest = gr.update(choices=runs, value=_first(runs))
         return [
-            newest,
-            newest,
+            # Two updates, for Gradio takes the value out of the one that it applies.
+            gr.update(choices=runs, value=_first(runs)),
+            gr.update(choices=runs, value=_first(runs)),
             gr.update(choices=measured, value=_first(measured)),
             gr.update(choices=choices.backends(menu())),
         ]
