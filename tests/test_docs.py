@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import REAL_MODELS
 from nbclient import NotebookClient
 
 import workbench
@@ -33,13 +34,27 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 WORKBENCH = Path(sys.executable).with_name("workbench")
 
 
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return one home for all that the docs do, as a reader has it, who asks some things twice."""
+    folder = tmp_path_factory.mktemp("docs") / "home"
+    folder.mkdir()
+    (folder / "models").symlink_to(REAL_MODELS, target_is_directory=True)
+    return folder
+
+
+@pytest.fixture
+def reader(documented: Path, models_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(documented))
+
+
 def commands() -> list[list[str]]:
     lines = "".join(SHELL).replace("\\\n", " ").splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
 @pytest.mark.models
-def test_readme_commands_do_what_they_say(models_home: Path) -> None:
+def test_readme_commands_do_what_they_say(reader: None) -> None:
     assert commands(), "README.md marks no commands to run"
     for command in commands():
         assert command[0] == "workbench", command
@@ -51,7 +66,7 @@ def test_readme_commands_do_what_they_say(models_home: Path) -> None:
 
 
 @pytest.mark.models
-def test_readme_python_runs(models_home: Path) -> None:
+def test_readme_python_runs(reader: None) -> None:
     assert PYTHON, "README.md marks no Python to run"
     code = "\n".join(PYTHON)
     done = subprocess.run(
@@ -84,7 +99,7 @@ def test_docstring_examples(name: str) -> None:
 
 @pytest.mark.models
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_top_to_bottom(path: Path, models_home: Path) -> None:
+def test_notebook_runs_top_to_bottom(path: Path, reader: None) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "strip it: nbstripout"
     os.environ["JUPYTER_PLATFORM_DIRS"] = "1"

@@ -300,7 +300,8 @@ def money(usd: float) -> str:
     if usd >= 1 or usd == 0:
         return f"{usd:,.2f} USD" if usd else "0 USD"
     digits = 1 - math.floor(math.log10(abs(usd)))
-    return f"{usd:.{digits}f} USD"
+    text = f"{usd:.{digits}f}"
+    return f"{text.rstrip('0') if usd < 0.01 else text} USD"
 
 
 def _seconds(seconds: float) -> str:
