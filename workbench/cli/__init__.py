@@ -17,7 +17,23 @@ from workbench.cli.batch import batch
 from workbench.cli.cache import cache_app
 from workbench.cli.cost import cost_app, throughput
 from workbench.cli.models import memory
-from workbench.cli.options import Json, given, print_json
+from workbench.cli.options import (
+    Budget,
+    Fallback,
+    From,
+    HowMany,
+    Json,
+    MaxTokens,
+    NoCache,
+    Seed,
+    Sources,
+    TaskOption,
+    Temperature,
+    To,
+    TopP,
+    given,
+    print_json,
+)
 from workbench.cli.serve import serve
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
 from workbench.keys import ScrubbedFormatter, public
@@ -203,39 +219,31 @@ def search(
 @app.command()
 def ask(
     text: Annotated[str, typer.Argument(metavar="[PROMPT]", help="'-' reads it from stdin.")] = "",
-    task: Annotated[
-        str, typer.Option("--task", help="generate, summarize or translate.")
-    ] = "generate",
+    task: TaskOption = "generate",
     backend: Annotated[
         list[str] | None, typer.Option("--backend", "-b", help="Repeat for more columns.")
     ] = None,
     file: Annotated[
         list[Path] | None, typer.Option("--file", "-f", help="A code file; repeatable.")
     ] = None,
-    source: Annotated[str | None, typer.Option("--from", help="Language of the code.")] = None,
-    target: Annotated[str | None, typer.Option("--to", help="Language wanted.")] = None,
+    source: From = None,
+    target: To = None,
     audience: Annotated[str | None, typer.Option(help="Whom a summary is for.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="Search this corpus for sources.")] = None,
+    corpus: Sources = None,
     retriever: RetrieverName = None,
     embedder: EmbedderName = None,
     chunker: ChunkerName = None,
-    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many hits.")] = None,
+    k: HowMany = None,
     with_and_without: Annotated[
         bool, typer.Option(help="Two columns a backend: with the corpus and without.")
     ] = False,
-    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
-    temperature: Annotated[float | None, typer.Option(min=0)] = None,
-    top_p: Annotated[float | None, typer.Option(min=0, max=1)] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="USD that hosted backends may cost at most.")
-    ] = None,
-    fallback: Annotated[
-        str | None, typer.Option(help="A backend that answers, marked, where another one fails.")
-    ] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Ask anew what was answered before.")
-    ] = False,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    budget: Budget = None,
+    fallback: Fallback = None,
+    no_cache: NoCache = False,
     sent: Annotated[
         bool, typer.Option("--sent", help="Print what each backend was really sent, too.")
     ] = False,

@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import Json, given
+from workbench.cli.options import (
+    Budget,
+    Fallback,
+    From,
+    HowMany,
+    Json,
+    MaxTokens,
+    NoCache,
+    Seed,
+    Sources,
+    TaskOption,
+    Temperature,
+    To,
+    TopP,
+    given,
+)
 
 if TYPE_CHECKING:
     from workbench.batch import Batch, Preflight
@@ -23,29 +38,21 @@ def batch(
     backend: Annotated[
         list[str] | None, typer.Option("--backend", "-b", help="Repeat for more of them.")
     ] = None,
-    task: Annotated[
-        str, typer.Option("--task", help="generate, summarize or translate.")
-    ] = "generate",
-    source: Annotated[str | None, typer.Option("--from", help="Language of the code.")] = None,
-    target: Annotated[str | None, typer.Option("--to", help="Language wanted.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="Search this corpus for sources.")] = None,
-    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many hits.")] = None,
+    task: TaskOption = "generate",
+    source: From = None,
+    target: To = None,
+    corpus: Sources = None,
+    k: HowMany = None,
     samples: Annotated[
         int, typer.Option("--samples", "-n", min=1, help="Answers to each prompt.")
     ] = 1,
-    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
-    temperature: Annotated[float | None, typer.Option(min=0)] = None,
-    top_p: Annotated[float | None, typer.Option(min=0, max=1)] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="USD that hosted backends may cost at most.")
-    ] = None,
-    fallback: Annotated[
-        str | None, typer.Option(help="A backend that answers, marked, where another one fails.")
-    ] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Ask anew what was answered before.")
-    ] = False,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    budget: Budget = None,
+    fallback: Fallback = None,
+    no_cache: NoCache = False,
     again: Annotated[
         bool, typer.Option("--again", help="Begin anew where this batch was begun before.")
     ] = False,
