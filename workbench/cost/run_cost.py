@@ -336,6 +336,8 @@ def _notes(costs: Sequence[SolverCost], hourly_usd: float | None) -> tuple[str, 
         notes.append("Cached: what answers from the cache had cost when they were made.")
     if any(one.local for one in costs) and hourly_usd is None:
         notes.append("A local model costs nothing a call, but its machine does: name USD an hour.")
+    if any(one.local for one in costs) and hourly_usd:
+        notes.append("The machine's cost adds up the calls' seconds, also where they overlap.")
     if any(one.answers >= 2 for one in costs):
         notes.append("Intervals: 95 %, bootstrap over the answers or problems of this run.")
     return tuple(notes)
