@@ -324,3 +324,20 @@ def test_parameters_at_their_ends_do_no_harm_to_the_batch(load):
         SamplingParams(temperature=1e-30, top_p=0.5, seed=2**70),
     ]
     assert choose(logits.expand(4, 3), rows(load, *odd)) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("linger", "stays"), [(0.0, False), (30.0, True)])
+def test_the_thread_waits_for_more_only_where_it_is_to_stay_warm(load, linger, stays):
+    backend = load()
+    batcher = backend.engine.batcher
+    batcher._linger = linger
+    first = ask(backend, "one", max_tokens=4).text
+    time.sleep(0.5)
+    thread = batcher._thread
+    assert (thread is not None and thread.is_alive()) == stays
+    assert ask(backend, "one", max_tokens=4).text == first
+    if stays:
+        assert batcher._thread is thread
+        backend.close()
+        thread.join(2)
+        assert not thread.is_alive()
