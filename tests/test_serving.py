@@ -104,7 +104,7 @@ print(told[0].model, told[0])
 
 @pytest.mark.models
 def test_a_stop_ends_serving(models_home):
-    # In a process of its own: beside others its end was once waited for in vain.
+    # In a process of its own, which can be ended should it hang.
     done = subprocess.run(
         [sys.executable, "-c", STOPPED], capture_output=True, text=True, timeout=100, check=True
     )

@@ -428,7 +428,10 @@ def start(params: Any) -> Any:
         BackendError: llama.cpp cannot load it.
     """
     try:
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
+        # A server that is let go before its loop runs waits for its own end forever.
+        server.handle_completions({"prompt": [1], "n_predict": 0, "stream": False}, lambda _: False)
+        return server
     except RuntimeError as error:
         raise BackendError(
             f"llama.cpp cannot load {Path(params.model.path).name}: damaged, of an unknown"
