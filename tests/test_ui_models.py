@@ -61,16 +61,22 @@ def test_hosted_backends_say_which_key_is_missing(tab, monkeypatch):
 
 
 def test_pulling_shows_how_far_it_is_and_ends_with_a_word(tab, monkeypatch):
+    seen = threading.Event()
+
     def pull(name):
         with bar(total=4e6, desc=f"{name}: getting", unit="B") as progress:
-            for _ in range(4):
-                time.sleep(0.25)
-                progress.update(1e6)
+            while not seen.is_set():  # as long as nobody has looked, there is more to get
+                time.sleep(0.05)
+                progress.update(1e4)
 
     monkeypatch.setattr(models.api, "pull", pull)
-    shown = list(tab.do_pull(Session(), "smollm2-135m"))
+    shown = []
+    for one in tab.do_pull(Session(), "smollm2-135m"):
+        shown.append(one)
+        if "<progress max=" in one.get(tab.notice, "") and "of 4 MB" in one[tab.notice]:
+            seen.set()
+    assert seen.is_set()
     notices = [one[tab.notice] for one in shown if tab.notice in one]
-    assert any("<progress value=" in one and "of 4 MB" in one for one in notices)
     assert "smollm2-135m is here" in notices[-1]
     assert shown[0][tab.halt]["visible"] and not shown[-1][tab.halt]["visible"]
     assert not shown[0][tab.pull]["interactive"] and shown[-1][tab.pull]["interactive"]
