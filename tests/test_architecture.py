@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("tasks", "agents", "suites", "training"),
     ("spec",),
     ("lab", "cost", "batch"),
+    ("evaluation",),
     ("api",),
     ("doctor",),
     ("notebook", "terminal", "ui"),

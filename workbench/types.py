@@ -8,7 +8,7 @@ once per question. Records are frozen: nothing is ever written back into an earl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -127,6 +127,101 @@ class Question:
         if self.text.strip():
             return self.text
         return "\n\n".join(file.text for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramTests:
+    """Tests that are a program in the candidate's own language and call it, as HumanEval's do.
+
+    ``code`` runs the tests from beginning to end and fails by raising (or asserting). It calls
+    ``entry_point``: a function's name, or an expression such as ``Solution().twoSum`` that it
+    knows as ``candidate``; None where ``code`` calls names of the candidate freely, as MBPP's
+    does. ``prelude`` are the imports, helpers and classes that candidate and tests both stand on.
+    ``stub`` declares the function in a language with static types: its signature without a body.
+    """
+
+    language: str
+    code: str
+    entry_point: str | None = None
+    prelude: str = ""
+    stub: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a function, and what it must return: plain JSON values.
+
+    With several right returns, ``expected`` is one of them and ``others`` the rest.
+    """
+
+    args: tuple[Any, ...]
+    expected: Any
+    others: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallTests:
+    """Calls of one function with their expected values, the same in every language.
+
+    ``parameters`` and ``returns`` are types: ``int`` (64 bits), ``float``, ``str``, ``bool``,
+    ``list[T]``, ``dict[str, T]``. Floats are equal within ``tolerance``, relative or absolute.
+    """
+
+    entry_point: str
+    parameters: tuple[tuple[str, str], ...]
+    returns: str
+    calls: tuple[Call, ...]
+    tolerance: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a whole program: what it reads, and what it must print.
+
+    With ``digest`` ("md5:..." or "sha256:..."), the digest of the stripped output is known only.
+    """
+
+    stdin: str
+    stdout: str | None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTests:
+    """Runs of a whole program. Lines are compared without the blanks at their ends.
+
+    With ``tolerance``, words that are numbers on both sides are equal within it.
+    """
+
+    runs: tuple[Run, ...]
+    tolerance: float | None = None
+
+
+Tests = ProgramTests | CallTests | OutputTests
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The answer key: only metrics ever see it.
+
+    ``texts`` are right answers (code or a summary), the first one the suite's own. ``tests`` say
+    whether code is right. ``prefix`` is text that a bare completion continues (HumanEval's
+    prompt). ``relevant`` maps ids or symbols of chunks that help to their gain.
+    """
+
+    texts: tuple[str, ...] = ()
+    tests: Tests | None = None
+    prefix: str = ""
+    relevant: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One problem of a suite. ``tags`` split it: difficulty, topic, source language, ..."""
+
+    question: Question
+    reference: Reference
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +389,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One metric's verdict on one answer. ``value`` None is "could not judge", never 0."""
+    """One metric's verdict on one answer. ``value`` None is "could not judge", never 0.
+
+    ``statistics`` are sums that add up over answers, where a metric of a whole corpus is not the
+    mean of its parts (BLEU). ``detail`` is a word on why: a verdict, an error.
+    """
 
     metric: str
     value: float | None
     detail: str = ""
+    statistics: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,6 +599,31 @@ class Solver(Protocol):
 
     def stream(self, question: Question) -> Iterator[Event]:
         """Yield events, the last one Answered. Closing it stops the work."""
+
+
+class Metric(Protocol):
+    """A rule that judges answers. It may be asked from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """Its name: pass@1, BLEU, chrF, CodeBLEU, ..."""
+
+    @property
+    def signature(self) -> str:
+        """Name and all settings that decide a value, as sacreBLEU's signatures do."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more is better."""
+
+    def score(self, answer: Answer, example: Example) -> Score:
+        """Judge one answer. What cannot be judged has the value None and says why."""
+
+    def aggregate(self, by_question: Sequence[Sequence[Score]]) -> float | None:
+        """Return the figure of a whole suite from the scores of each question's samples.
+
+        Scores without a value are left out; None where there is nothing left.
+        """
 
 
 class Crawler(Protocol):

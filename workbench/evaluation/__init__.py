@@ -1,0 +1,1 @@
+"""Run solvers over suites of problems, score them, and say what the figures are worth."""
