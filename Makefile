@@ -41,7 +41,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 test: $(VENV)/.installed-test models
 	$(BIN)/workbench models pull smollm2-135m minilm
 	-$(BIN)/workbench models pull gte-small
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # Long: kills and damages crawls and indexes at random, again and again.
 stress: $(VENV)/.installed-test models

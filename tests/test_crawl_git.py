@@ -731,7 +731,7 @@ def test_thousands_of_files_are_read_in_flat_memory(repository: Repository) -> N
     )
     count, megabytes = map(int, done.stdout.split())
     assert count == 2_000
-    assert 0 < megabytes < 50  # the texts alone are 48
+    assert megabytes < 40  # the texts alone are 48
 
 
 def test_closing_a_crawl_ends_its_processes(repository: Repository) -> None:

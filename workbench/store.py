@@ -1,4 +1,9 @@
-"""The SQLite run store: every question, every message sent, every answer and every error."""
+"""The SQLite run store: every question, every message sent, every answer, error and score.
+
+A row that was added survives ``kill -9`` (it is in the operating system's hands) and, as SQLite's
+default ``synchronous=FULL`` holds, a power cut too: an answer may have cost money, and a commit
+takes 2 ms where a model takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,10 @@ from pydantic import TypeAdapter
 
 from workbench.errors import UnknownName
 from workbench.keys import scrub, scrub_values
-from workbench.types import Answer, Question, Result, Step
+from workbench.types import Answer, Question, Result, Score, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _SCHEMA = """
@@ -40,11 +45,28 @@ CREATE TABLE IF NOT EXISTS results (
     partial TEXT,               -- the Step that did not come to its end, as JSON
     PRIMARY KEY (run, solver, question_id, sample)
 );
+CREATE TABLE IF NOT EXISTS scores (
+    run TEXT NOT NULL REFERENCES runs(id),
+    solver TEXT NOT NULL,
+    question_id TEXT NOT NULL,
+    sample INTEGER NOT NULL,
+    metric TEXT NOT NULL,
+    signature TEXT NOT NULL,    -- the metric with all settings that decide a value
+    value REAL,                 -- NULL where nobody could judge
+    detail TEXT NOT NULL,
+    statistics TEXT NOT NULL,   -- a JSON list of numbers
+    finished TEXT NOT NULL,
+    PRIMARY KEY (run, solver, question_id, sample, metric, signature)
+);
 """
 
 _QUESTION = TypeAdapter(Question)
 _ANSWER = TypeAdapter(Answer)
 _STEP = TypeAdapter(Step)
+
+
+Key = tuple[str, str, int]
+"""Solver, question id and sample: what an answer of a run is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +99,23 @@ class Store:
             )
         return run
 
+    def describe(self, run: str, spec: Mapping[str, Any]) -> None:
+        """Replace what is told of a run: an evaluation that goes on learns what was added.
+
+        Raises:
+            UnknownName: no run has that id.
+        """
+        self.run(run)
+        with closing(self._write()) as connection, connection:
+            connection.execute(
+                "UPDATE runs SET spec = ? WHERE id = ?", (json.dumps(scrub_values(spec)), run)
+            )
+
     def add(self, run: str, question: Question, result: Result) -> None:
-        """Store one result for good; the same key again replaces it."""
+        """Store one result for good, without its scores; the same key again replaces it.
+
+        The scores of what was replaced go: they judged another answer.
+        """
         row = (
             run,
             result.solver,
@@ -96,6 +133,49 @@ class Store:
                 " answer, error, finished, partial) VALUES (?,?,?,?,?,?,?,?,?)",
                 row,
             )
+            connection.execute(
+                "DELETE FROM scores WHERE run = ? AND solver = ? AND question_id = ?"
+                " AND sample = ?",
+                row[:4],
+            )
+
+    def add_scores(self, run: str, key: Key, scores: Iterable[tuple[str, Score]]) -> None:
+        """Store scores of one answer for good, each with its metric's signature, all or none.
+
+        The same signature again replaces a score.
+        """
+        now = _now()
+        rows = [
+            (run, *key, score.metric, signature, score.value, scrub(score.detail))
+            + (json.dumps(score.statistics), now)
+            for signature, score in scores
+        ]
+        with closing(self._write()) as connection, connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?,?,?,?,?)", rows
+            )
+
+    def scores(self, run: str) -> dict[Key, dict[str, Score]]:
+        """Return a run's scores by what they judge and by signature, oldest first.
+
+        Raises:
+            UnknownName: no run has that id.
+        """
+        self.run(run)
+        with closing(self._connect()) as connection:
+            try:
+                rows = connection.execute(
+                    "SELECT solver, question_id, sample, signature, metric, value, detail,"
+                    " statistics FROM scores WHERE run = ? ORDER BY rowid",
+                    (run,),
+                ).fetchall()
+            except sqlite3.OperationalError:  # an older store has no table for them
+                return {}
+        found: dict[Key, dict[str, Score]] = {}
+        for solver, question_id, sample, signature, metric, value, detail, statistics in rows:
+            score = Score(metric, value, detail, tuple(json.loads(statistics)))
+            found.setdefault((solver, question_id, sample), {})[signature] = score
+        return found
 
     def runs(self, limit: int = 50) -> list[RunRow]:
         """Return the latest runs, newest first."""
@@ -122,10 +202,12 @@ class Store:
     def results(self, run: str) -> Iterator[tuple[Question, Result]]:
         """Yield a run's questions with their results, in the order in which they were stored.
 
+        Of a metric that was scored under several signatures, the scores are those of the last one.
+
         Raises:
             UnknownName: no run has that id.
         """
-        self.run(run)
+        scores = _latest(self.scores(run))
         with closing(self._connect()) as connection:
             rows = connection.execute(
                 "SELECT solver, question_id, sample, question, answer, error,"
@@ -140,6 +222,7 @@ class Store:
                     question_id,
                     sample,
                     None if answer is None else _ANSWER.validate_json(answer),
+                    scores.get((solver, question_id, sample), ()),
                     error=error,
                     partial=None if partial is None else _STEP.validate_json(partial),
                 ),
@@ -157,6 +240,17 @@ class Store:
             with contextlib.suppress(sqlite3.OperationalError):  # another process was quicker
                 connection.execute("ALTER TABLE results ADD COLUMN partial TEXT")
         return connection
+
+
+def _latest(scores: Mapping[Key, Mapping[str, Score]]) -> dict[Key, tuple[Score, ...]]:
+    """Keep, of each metric, the scores of the signature that was stored last in the run."""
+    newest = {
+        score.metric: signature for some in scores.values() for signature, score in some.items()
+    }
+    return {
+        key: tuple(score for signature, score in some.items() if newest[score.metric] == signature)
+        for key, some in scores.items()
+    }
 
 
 def _partial(connection: sqlite3.Connection) -> str:
