@@ -24,6 +24,7 @@ from workbench.types import (
     Prompt,
     Question,
     Result,
+    Score,
     Sent,
     SourceFile,
     Step,
@@ -124,3 +125,54 @@ def test_no_key_is_stored(store: Store, monkeypatch: pytest.MonkeyPatch) -> None
     store.add(run, question, Result("x", "q", 0, replace(ANSWER, raw=key), error=f"bad {key}"))
     held = b"".join(path.read_bytes() for path in store.path.parent.glob(f"{store.path.name}*"))
     assert key.encode() not in held
+
+
+def test_scores_come_back_with_their_result(store: Store) -> None:
+    run = store.start({}, {})
+    store.add(run, QUESTION, Result("a", "q1", 0, ANSWER))
+    scores = (
+        Score("pass@1", None, "sandbox failure"),
+        Score("BLEU", 12.5, "", (1.0, 2.5)),
+    )
+    store.add_scores(run, ("a", "q1", 0), [("pass@1|v:1", scores[0]), ("BLEU|v:2", scores[1])])
+    [(_, result)] = store.results(run)
+    assert result == Result("a", "q1", 0, ANSWER, scores)
+    assert store.scores(run) == {("a", "q1", 0): {"pass@1|v:1": scores[0], "BLEU|v:2": scores[1]}}
+
+
+def test_another_answer_loses_the_scores_of_the_one_before(store: Store) -> None:
+    run = store.start({}, {})
+    for solver in "ab":
+        store.add(run, QUESTION, Result(solver, "q1", 0, ANSWER))
+        store.add_scores(run, (solver, "q1", 0), [("m|v:1", Score("m", 1.0))])
+    store.add(run, QUESTION, Result("a", "q1", 0, replace(ANSWER, text="y")))
+    assert store.scores(run) == {("b", "q1", 0): {"m|v:1": Score("m", 1.0)}}
+
+
+def test_of_two_signatures_of_a_metric_the_last_one_counts_for_the_whole_run(store: Store) -> None:
+    run = store.start({}, {})
+    for number in range(2):
+        store.add(run, replace(QUESTION, id=f"q{number}"), Result("a", f"q{number}", 0, ANSWER))
+        store.add_scores(run, ("a", f"q{number}", 0), [("m|v:1", Score("m", 1.0))])
+    store.add_scores(run, ("a", "q0", 0), [("m|v:2", Score("m", 0.0))])
+    assert [result.scores for _, result in store.results(run)] == [(Score("m", 0.0),), ()]
+    assert store.scores(run)["a", "q0", 0] == {"m|v:1": Score("m", 1.0), "m|v:2": Score("m", 0.0)}
+
+
+def test_a_store_without_scores_is_read_and_learns_them(store: Store) -> None:
+    run = store.start({}, {})
+    store.add(run, QUESTION, Result("a", "q1", 0, ANSWER))
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("DROP TABLE scores")
+    assert [result.scores for _, result in store.results(run)] == [()]
+    store.add_scores(run, ("a", "q1", 0), [("m", Score("m", 0.5))])
+    assert [result.scores for _, result in store.results(run)] == [(Score("m", 0.5),)]
+
+
+def test_a_run_can_be_described_anew(store: Store) -> None:
+    run = store.start({"metrics": ["a"]}, {"python": "3"})
+    store.describe(run, {"metrics": ["a", "b"]})
+    assert store.run(run).spec == {"metrics": ["a", "b"]}
+    assert store.run(run).environment == {"python": "3"}
+    with pytest.raises(UnknownName):
+        store.describe("nothing", {})

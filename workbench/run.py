@@ -58,6 +58,7 @@ def answer_all(
     samples: int = 1,
     workers: int | None = None,
     done: Container[tuple[str, str, int]] = (),
+    keep: Callable[[Question, Result], None] | None = None,
 ) -> Generator[Result]:
     """Put all questions to all solvers and yield the results as they come.
 
@@ -65,7 +66,9 @@ def answer_all(
     for room, so that models which do not fit together come one after the other. ``workers`` is how
     many of a solver's calls run at once: the argument, or the solver's own, or one. Both are
     optional, and so is ``with_sample(i)``, without which a solver can give one sample only. What is
-    ``done``, by solver, question id and sample, is not asked for again.
+    ``done``, by solver, question id and sample, is not asked for again. ``keep`` is told of each
+    result in the thread that made it, before anything else happens: so none is lost on its way to
+    a reader who has gone. It must not raise.
 
     An error is a Result and the others go on. Closing the generator, or ``cancelled()`` in the
     reader's own thread, stops every call; it does not wait for one that sits in foreign code.
@@ -80,7 +83,10 @@ def answer_all(
     for solver, jobs in zip(solvers, shares, strict=True):
         if jobs:
             at_once = min(workers or getattr(solver, "workers", 1), len(jobs))
-            outlet.start(partial(_answer_share, solver, jobs, at_once, outlet), solver.name)
+            give = partial(_give, outlet, keep)
+            outlet.start(
+                partial(_answer_share, solver, jobs, at_once, outlet.stop, give), solver.name
+            )
     yield from outlet.read()
 
 
@@ -175,10 +181,27 @@ def _with_sample(solver: Solver, sample: int) -> Solver:
     return give(sample)
 
 
-def _answer_share(solver: Solver, jobs: deque[_Job], workers: int, outlet: _Outlet[Result]) -> None:
+def _give(
+    outlet: _Outlet[Result],
+    keep: Callable[[Question, Result], None] | None,
+    question: Question,
+    result: Result,
+) -> None:
+    if keep is not None:
+        keep(question, result)
+    outlet.put(result)
+
+
+def _answer_share(
+    solver: Solver,
+    jobs: deque[_Job],
+    workers: int,
+    stop: threading.Event,
+    give: Callable[[Question, Result], None],
+) -> None:
     hold: Callable[[], AbstractContextManager[object]]
     hold = getattr(solver, "hold", contextlib.nullcontext)
-    work = partial(_answer_jobs, solver.name, jobs, outlet)
+    work = partial(_answer_jobs, solver.name, jobs, stop, give)
     try:
         with hold():
             # In this thread's context, in which ``cancelled()`` says when to stop.
@@ -198,16 +221,21 @@ def _answer_share(solver: Solver, jobs: deque[_Job], workers: int, outlet: _Outl
     except Exception as error:  # the model could not be held: so none of the jobs was begun
         failed = _failed(solver.name, error)
         for job in jobs:
-            outlet.put(_result(solver.name, job, None, failed, None))
+            give(job.question, _result(solver.name, job, None, failed, None))
 
 
-def _answer_jobs(name: str, jobs: deque[_Job], outlet: _Outlet[Result]) -> None:
-    while not outlet.stop.is_set():
+def _answer_jobs(
+    name: str,
+    jobs: deque[_Job],
+    stop: threading.Event,
+    give: Callable[[Question, Result], None],
+) -> None:
+    while not stop.is_set():
         try:
             job = jobs.popleft()
         except IndexError:
             return
-        outlet.put(_answer(name, job))
+        give(job.question, _answer(name, job))
 
 
 def _answer(name: str, job: _Job) -> Result:

@@ -146,8 +146,10 @@ class Store:
         """
         now = _now()
         rows = [
-            (run, *key, score.metric, signature, score.value, scrub(score.detail))
-            + (json.dumps(score.statistics), now)
+            (
+                *(run, *key, score.metric, signature, score.value, scrub(score.detail)),
+                *(json.dumps(score.statistics), now),
+            )
             for signature, score in scores
         ]
         with closing(self._write()) as connection, connection:
@@ -156,12 +158,19 @@ class Store:
             )
 
     def scores(self, run: str) -> dict[Key, dict[str, Score]]:
-        """Return a run's scores by what they judge and by signature, oldest first.
+        """Return a run's scores by what they judge and by signature.
 
         Raises:
             UnknownName: no run has that id.
         """
         self.run(run)
+        found: dict[Key, dict[str, Score]] = {}
+        for key, signature, score in self._scores(run):
+            found.setdefault(key, {})[signature] = score
+        return found
+
+    def _scores(self, run: str) -> list[tuple[Key, str, Score]]:
+        """Return the scores of a run in the order in which they were stored."""
         with closing(self._connect()) as connection:
             try:
                 rows = connection.execute(
@@ -170,12 +179,11 @@ class Store:
                     (run,),
                 ).fetchall()
             except sqlite3.OperationalError:  # an older store has no table for them
-                return {}
-        found: dict[Key, dict[str, Score]] = {}
-        for solver, question_id, sample, signature, metric, value, detail, statistics in rows:
-            score = Score(metric, value, detail, tuple(json.loads(statistics)))
-            found.setdefault((solver, question_id, sample), {})[signature] = score
-        return found
+                return []
+        return [
+            (tuple(row[:3]), row[3], Score(row[4], row[5], row[6], tuple(json.loads(row[7]))))
+            for row in rows
+        ]
 
     def runs(self, limit: int = 50) -> list[RunRow]:
         """Return the latest runs, newest first."""
@@ -207,7 +215,8 @@ class Store:
         Raises:
             UnknownName: no run has that id.
         """
-        scores = _latest(self.scores(run))
+        self.run(run)
+        scores = _latest(self._scores(run))
         with closing(self._connect()) as connection:
             rows = connection.execute(
                 "SELECT solver, question_id, sample, question, answer, error,"
@@ -242,15 +251,15 @@ class Store:
         return connection
 
 
-def _latest(scores: Mapping[Key, Mapping[str, Score]]) -> dict[Key, tuple[Score, ...]]:
-    """Keep, of each metric, the scores of the signature that was stored last in the run."""
-    newest = {
-        score.metric: signature for some in scores.values() for signature, score in some.items()
-    }
-    return {
-        key: tuple(score for signature, score in some.items() if newest[score.metric] == signature)
-        for key, some in scores.items()
-    }
+def _latest(rows: Iterable[tuple[Key, str, Score]]) -> dict[Key, tuple[Score, ...]]:
+    """Keep, of each metric, the scores of the signature that was stored last."""
+    stored = list(rows)
+    newest = {score.metric: signature for _, signature, score in stored}
+    kept: dict[Key, tuple[Score, ...]] = {}
+    for key, signature, score in stored:
+        if newest[score.metric] == signature:
+            kept[key] = (*kept.get(key, ()), score)
+    return kept
 
 
 def _partial(connection: sqlite3.Connection) -> str:
