@@ -6,9 +6,19 @@ from pathlib import Path
 
 from workbench.errors import BadInput, UnknownName
 from workbench.registry import Registry
+from workbench.suites.problems import SUITES, Suite, load_problems
 from workbench.suites.records import Query, RetrievalSuite, Unit
 
-__all__ = ["RETRIEVAL_SUITES", "Query", "RetrievalSuite", "Unit", "load_suite"]
+__all__ = [
+    "RETRIEVAL_SUITES",
+    "SUITES",
+    "Query",
+    "RetrievalSuite",
+    "Suite",
+    "Unit",
+    "load_problems",
+    "load_suite",
+]
 
 RETRIEVAL_SUITES = Registry("suite")
 # ``needs`` is what stands behind the colon of a suite's name.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
+from workbench.errors import BadInput, UnknownName
 from workbench.registry import Registry
 from workbench.types import Example, TaskName
 
@@ -44,5 +45,71 @@ def examples_digest(examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
-# ``needs`` is what stands behind the colon of a suite's name.
+# ``needs`` is what must stand behind the colon of a suite's name, ``takes`` what may.
 SUITES = Registry("suite", "See: workbench suites list")
+SUITES.add(
+    "humaneval",
+    "workbench.suites.humaneval:load",
+    "HumanEval: 164 Python functions to write",
+)
+SUITES.add(
+    "humaneval-x",
+    "workbench.suites.humaneval_x:load",
+    "HumanEval-X: 164 programs to translate among python, cpp, java, javascript, go",
+    needs="SOURCE-TARGET",
+)
+SUITES.add(
+    "xlcost",
+    "workbench.suites.xlcost:load",
+    "XLCoST: Python code to summarize, a part of a program or a whole one",
+    takes="snippet|program[/val]",
+)
+
+
+def load_problems(name: str, *, limit: int | None = None) -> Suite:
+    """Return a suite of problems: ``humaneval``, ``xlcost:program``, ``humaneval-x:python-java``.
+
+    With ``limit``, so many examples are taken, evenly spread over the whole: data sets are often
+    sorted, and the first ones the easiest. The same limit takes the same ones each time.
+
+    Raises:
+        UnknownName: no suite is called so.
+        BadInput: its files are missing or malformed, or the limit is below 1.
+        WorkbenchError: its files are not here and cannot be fetched.
+    """
+    if limit is not None and limit < 1:
+        raise BadInput(f"{limit} examples cannot be taken.", "Give a limit of 1 or more.")
+    kind, colon, argument = name.strip().partition(":")
+    if kind not in SUITES:
+        raise UnknownName(SUITES.kind, name, suite_forms())
+    entry, argument = SUITES.entry(kind), argument.strip()
+    if entry.needs and not argument:
+        raise BadInput(f"The suite '{name}' lacks its {entry.needs}.", f"Write {form_of(kind)}.")
+    if colon and not (entry.needs or entry.takes):
+        raise BadInput(f"The suite '{kind}' takes nothing behind a colon.", f"Write {kind}.")
+    factory = SUITES.load(kind)
+    suite: Suite = factory(argument) if argument else factory()
+    return suite if limit is None else limited(suite, limit)
+
+
+def form_of(name: str) -> str:
+    """Return how a suite is written: ``humaneval-x:SOURCE-TARGET``, ``xlcost[:snippet|...]``."""
+    entry = SUITES.entry(name)
+    if entry.needs:
+        return f"{name}:{entry.needs}"
+    return f"{name}[:{entry.takes}]" if entry.takes else name
+
+
+def suite_forms() -> list[str]:
+    """Return how each suite of the menu is written."""
+    return [form_of(entry.name) for entry in SUITES]
+
+
+def limited(suite: Suite, limit: int) -> Suite:
+    """Return the suite with at most ``limit`` examples, evenly spread over the whole."""
+    count = len(suite.examples)
+    if limit >= count:
+        return suite
+    kept = tuple(suite.examples[number * count // limit] for number in range(limit))
+    note = f"{limit:,} of its {count:,} examples, evenly spread."
+    return replace(suite, examples=kept, note=f"{note} {suite.note}".strip())

