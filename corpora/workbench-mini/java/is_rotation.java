@@ -1,0 +1,5 @@
+class Solution {
+    static boolean isRotation(String first, String second) {
+        return first.length() == second.length() && (first + first).contains(second);
+    }
+}

@@ -1,0 +1,3 @@
+function countVowels(text) {
+  return [...text.toLowerCase()].filter((character) => "aeiou".includes(character)).length;
+}

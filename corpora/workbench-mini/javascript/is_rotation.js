@@ -1,0 +1,3 @@
+function isRotation(first, second) {
+  return first.length === second.length && (first + first).includes(second);
+}

@@ -1,0 +1,4 @@
+function runningMaximum(numbers) {
+  let largest = -Infinity;
+  return numbers.map((number) => (largest = Math.max(largest, number)));
+}

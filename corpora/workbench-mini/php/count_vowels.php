@@ -1,0 +1,6 @@
+<?php
+
+function count_vowels(string $text): int
+{
+    return preg_match_all('/[aeiou]/i', $text);
+}
