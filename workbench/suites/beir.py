@@ -9,7 +9,6 @@ MTEB and CoIR publish them) or in a second data set NAME-qrels (as BEIR does).
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.corpus.entries import make_document
-from workbench.errors import BadInput, MissingExtra, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 from workbench.languages import find_language
 from workbench.progress import bar
-from workbench.settings import settings
 from workbench.suites.records import Query, RetrievalSuite, Unit, suite_digest
+from workbench.suites.sources import open_hub
 from workbench.types import Document
 
 _HUB = "hf:"
@@ -98,15 +97,7 @@ def _judgements(path: Path) -> Iterator[tuple[str, Row]]:
 
 def _from_hub(argument: str) -> RetrievalSuite:
     name, _, revision = argument.partition("@")
-    if settings().offline and not Path(name).is_dir():
-        raise WorkbenchError(
-            f"The data set {name} is on the hub, and WORKBENCH_OFFLINE is set.",
-            "Unset it, or name a folder in BEIR's form.",
-        )
-    try:
-        datasets = importlib.import_module("datasets")
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Reading a data set of the hub", "data") from error
+    datasets = open_hub(name, "name a folder in BEIR's form")
     options = {"revision": revision} if revision else {}
 
     def read(config: str) -> dict[str, Iterable[Row]]:

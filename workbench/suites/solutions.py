@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.errors import BadInput, UnknownName
 from workbench.registry import Registry
-from workbench.suites.sources import data_file, rows
+from workbench.suites.sources import data_file, read_file
 
 SOLUTIONS = Registry("suite with solutions")
 SOLUTIONS.add(
@@ -86,7 +86,7 @@ def _read(path: Path, name: str, *parts: str) -> dict[str, str]:
     """
     solutions: dict[str, str] = {}
     try:
-        for row in rows(path):
+        for row in read_file(path):
             code = "".join(row[part] for part in parts)
             key = str(row[name])
             if not code.strip() or key in solutions:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from workbench.errors import BadInput, UnknownName
 from workbench.suites.problems import Suite
-from workbench.suites.sources import data_file, sha256_of_files
+from workbench.suites.sources import data_file, sha256_of
 from workbench.types import Example, Question, Reference, SourceFile
 
 LEVELS: Mapping[str, tuple[str, str, str]] = {
@@ -73,7 +73,7 @@ def load(argument: str = "") -> Suite:
             "Zhu et al., XLCoST: A Benchmark Dataset for Cross-lingual Code Intelligence, 2022"
         ),
         origin="the raw data of XLCoST (reddy-lab-code-research/XLCoST), in WORKBENCH_DATA",
-        checksum=sha256_of_files(paths),
+        checksum=sha256_of(*(path.read_bytes() for path in paths)),
         metrics=("bleu", "rouge-l", "chrf"),
         note=(
             "Code and comments come from GeeksforGeeks. The references are rows of tokens, as"
