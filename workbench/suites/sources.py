@@ -256,7 +256,8 @@ def make_each(what: str, rows: Iterable[Row], make: Callable[[Row], T]) -> tuple
     """
     made: list[T] = []
     try:
-        made.extend(make(row) for row in rows)
+        for row in rows:
+            made.append(make(row))
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         cause = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise BadInput(
