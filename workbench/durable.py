@@ -18,6 +18,11 @@ POINTS = (
     "index.vectors",
     "index.verified",  # the build was found whole, but is not the current one
     "index.swap",  # it is, and the build before still lies there
+    "evaluate.started",  # the run is in the store, and nothing was asked
+    "evaluate.described",  # a run that goes on knows what it is to do beyond before
+    "evaluate.answer",  # an answer is in the store, and not scored
+    "evaluate.score",  # so are its scores
+    "evaluate.finished",  # everything is in the store, and nobody was told
 )
 
 _CRASH_AT = "WORKBENCH_CRASH_AT"

@@ -28,7 +28,8 @@ def exclusive(folder: Path, what: str, *, wait: float = 0.0) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     # Beside the lock, as older versions of filelock truncate the file that they lock.
     writer = folder / "writer.pid"
-    lock = FileLock(folder / "writer.lock", timeout=wait)
+    # A generator that holds it may be closed by another thread than the one that began it.
+    lock = FileLock(folder / "writer.lock", timeout=wait, thread_local=False)
     try:
         lock.acquire()
     except Timeout:

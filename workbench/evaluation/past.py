@@ -1,0 +1,188 @@
+"""Evaluations of before: opened from the run store, without models and without the suite."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import BadInput, WorkbenchError
+from workbench.evaluation.records import Evaluation, SolverInfo, SuiteInfo
+from workbench.settings import settings
+from workbench.store import Store
+
+if TYPE_CHECKING:
+    from workbench.store import RunRow
+    from workbench.types import Metric, Result, Score
+
+
+def open_evaluation(run: str, metrics: Sequence[Metric] = ()) -> Evaluation:
+    """Return a stored evaluation as it stands. No model is called, and no suite is needed.
+
+    ``metrics`` are rules of your own by which it was scored, to reckon their figures.
+
+    Raises:
+        UnknownName: no run has that id.
+        BadInput: it is no evaluation.
+    """
+    store = Store(settings().runs)
+    row = store.run(run)
+    record = row.spec
+    if "suite" not in record or "arms" not in record:
+        raise BadInput(f"The run {run} is no evaluation.", "Choose another: workbench runs")
+    rows = list(store.results(run))
+    by_id = {question.id: question for question, _ in rows}
+    results = _in_order(record, [result for _, result in rows])
+    rules, said = _rules(record["metrics"], {one.name: one for one in metrics})
+    return Evaluation(
+        run=run,
+        suite=SuiteInfo(**record["suite"]),
+        questions=tuple(by_id[name] for name in record["questions"] if name in by_id),
+        tags=record.get("tags", {}),
+        solvers=tuple(_solver(name, told, results) for name, told in record["arms"].items()),
+        metrics=rules,
+        samples=record["samples"],
+        results=results,
+        record=record,
+        environment=row.environment,
+        warnings=(*said, *_warnings(record, results)),
+    )
+
+
+def evaluations(limit: int = 50) -> list[RunRow]:
+    """Return the latest runs that are evaluations, newest first."""
+    rows = Store(settings().runs).runs(-1)
+    return [row for row in rows if "suite" in row.spec and "arms" in row.spec][:limit]
+
+
+def _in_order(record: Mapping[str, Any], results: Sequence[Result]) -> tuple[Result, ...]:
+    solvers = {name: place for place, name in enumerate(record["arms"])}
+    questions = {name: place for place, name in enumerate(record["questions"])}
+    known = [one for one in results if one.solver in solvers and one.question_id in questions]
+    return tuple(
+        sorted(known, key=lambda one: (solvers[one.solver], questions[one.question_id], one.sample))
+    )
+
+
+def _solver(name: str, told: Mapping[str, Any], results: Sequence[Result]) -> SolverInfo:
+    models = dict.fromkeys(
+        call.sent.model
+        for result in results
+        if result.solver == name
+        for call in result.calls
+        if call.sent is not None and call.sent.model
+    )
+    rest = {key: value for key, value in told.items() if key != "digest"}
+    return SolverInfo(name, told["digest"], rest, tuple(models))
+
+
+def _rules(
+    signatures: Mapping[str, str], own: Mapping[str, Metric]
+) -> tuple[tuple[Metric, ...], list[str]]:
+    """Return the metrics of a run, and what there is to say of them."""
+    rules: list[Metric] = []
+    said = []
+    for name, signature in signatures.items():
+        rule = own.get(name) or _known(name)
+        if rule is None:
+            said.append(f"{name} is not known here: its figure is the mean over the questions.")
+            rule = StoredMetric(name, signature)
+        elif rule.signature != signature:
+            said.append(
+                f"{name} was scored as {signature}, and would now be {rule.signature}: rescore."
+            )
+            rule = StoredMetric(name, signature, rule)
+        rules.append(rule)
+    return tuple(rules), said
+
+
+def _known(name: str) -> Metric | None:
+    from workbench.metrics.menu import make_metric
+
+    try:
+        return make_metric(name)
+    except WorkbenchError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMetric:
+    """A metric of which the scores are stored, but not the rule in this version, or at all.
+
+    Its figure is that of ``like``, or the mean over questions of the means over samples.
+    """
+
+    name: str
+    signature: str
+    like: Metric | None = None
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more is better."""
+        return self.like.higher_is_better if self.like is not None else True
+
+    def score(self, answer: Any, example: Any) -> Score:
+        """Refuse: the rule is not here.
+
+        Raises:
+            BadInput: always.
+        """
+        raise BadInput(f"{self.name} of this version cannot be reckoned here.", "Hand it over.")
+
+    def aggregate(self, by_question: Sequence[Sequence[Score]]) -> float | None:
+        """Return the figure of a whole suite."""
+        if self.like is not None:
+            return self.like.aggregate(by_question)
+        judged = [[one.value for one in some if one.value is not None] for some in by_question]
+        means = [sum(some) / len(some) for some in judged if some]
+        return sum(means) / len(means) if means else None
+
+
+def _warnings(record: Mapping[str, Any], results: Sequence[Result]) -> list[str]:
+    said = []
+    if note := record["suite"].get("note"):
+        said.append(note)
+    for name, told in record["arms"].items():
+        said.extend(
+            _warnings_of(name, told, [one for one in results if one.solver == name], record)
+        )
+    if len(revisions := {json_of(one) for one in record.get("surroundings", [])}) > 1:
+        said.append(f"The run went on in {len(revisions)} different surroundings; see its record.")
+    return said
+
+
+def json_of(value: Any) -> str:
+    """Return plain data as one text that equal data share."""
+    import json
+
+    return json.dumps(value, sort_keys=True)
+
+
+def _warnings_of(
+    name: str, told: Mapping[str, Any], results: Sequence[Result], record: Mapping[str, Any]
+) -> list[str]:
+    said = []
+    errors = sum(one.error is not None for one in results)
+    if errors:
+        said.append(f"{name}: {errors:,} of {len(results):,} are errors, and in no figure.")
+    missing = len(record["questions"]) - len({one.question_id for one in results})
+    if missing:
+        said.append(f"{name}: {missing:,} questions were not asked yet.")
+    cut = sum(any(call.finish_reason == "length" for call in one.calls) for one in results)
+    if cut:
+        said.append(f"{name}: {cut:,} answers were cut off by max_tokens.")
+    params = told.get("params", {})
+    if record["samples"] > 1 and params.get("temperature") == 0:
+        said.append(f"{name}: temperature 0 gives the same sample again and again.")
+    if told.get("corpus") and told.get("exclude", "") is None:
+        said.append(f"{name}: the corpus may hold solutions of the suite; none was left out.")
+    unjudged = Counter(
+        score.detail or "no reason given"
+        for one in results
+        for score in one.scores
+        if score.value is None
+    )
+    for why, count in unjudged.most_common(3):
+        said.append(f"{name}: {count:,} scores could not be judged: {why}.")
+    return said
