@@ -14,10 +14,9 @@ from workbench.plots import COLOURS, INK, go, layout
 from workbench.sandbox import VERDICTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from workbench.evaluation.effects import Effect
-    from workbench.evaluation.pairs import Pair
     from workbench.evaluation.records import Evaluation, Figure
 
 _BAR = 46
@@ -186,15 +185,14 @@ def verdict_figure(evaluation: Evaluation, metric: str = "pass@1") -> go.Figure:
 def verdict_counts(evaluation: Evaluation, metric: str = "pass@1") -> dict[str, Mapping[str, int]]:
     """Count how the answers of each solver ended, errors and what was not judged included."""
     evaluation.metric(metric)
-    return {
-        name: Counter(
-            _ERROR if one.answer is None else kind_of(score.detail)
-            for one in evaluation.of(name)
-            for score in [next((some for some in one.scores if some.metric == metric), None)]
-            if one.answer is None or score is not None
-        )
-        for name in evaluation.names
-    }
+    return {name: Counter(_kinds(evaluation, name, metric)) for name in evaluation.names}
+
+
+def _kinds(evaluation: Evaluation, solver: str, metric: str) -> Iterator[str]:
+    for result in evaluation.of(solver):
+        if result.answer is None:
+            yield _ERROR
+        yield from (kind_of(one.detail) for one in result.scores if one.metric == metric)
 
 
 def kind_of(detail: str) -> str:

@@ -27,8 +27,8 @@ class Pair:
 
     ``paired`` holds the difference a - b with its interval and p-values, ``p_corrected`` the
     p-value among all pairs that were compared (Holm), None where this was the only one. Of the
-    questions, ``only_a`` went better for a and ``only_b`` for b: the flips. ``left_out`` were judged
-    for one of the two alone, or for neither.
+    questions, ``only_a`` went better for a and ``only_b`` for b: the flips. ``left_out`` were
+    judged for one of the two alone, or for neither.
     """
 
     a: str
@@ -96,7 +96,7 @@ def compare(evaluation: Evaluation, a: str, b: str, metric: str) -> Pair:
             "Two at least are needed: workbench evaluate goes on with what is missing.",
         )
     scores = [left[one] for one in shared], [right[one] for one in shared]
-    values = [[_mean(some) for some in side] for side in scores]
+    values = [[mean(some) for some in side] for side in scores]
     found = _of_figures(rule, paired(*values), *scores, values)
     sign = 1 if rule.higher_is_better else -1
     ahead = [sign * (x - y) for x, y in zip(*values, strict=True)]
@@ -153,7 +153,8 @@ def judged(evaluation: Evaluation, solver: str, metric: str) -> dict[str, list[S
     return {one: some for one, some in kept.items() if some}
 
 
-def _mean(scores: Sequence[Score]) -> float:
+def mean(scores: Sequence[Score]) -> float:
+    """Return the mean of scores that have a value."""
     return sum(score.value or 0.0 for score in scores) / len(scores)
 
 

@@ -1,4 +1,4 @@
-"""Figures by difficulty, topic or language, and whether a cheap metric says what a dear one does."""
+"""Figures by difficulty, topic or language, and what a cheap metric says of a dear one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import BadInput, UnknownName
 from workbench.evaluation.intervals import interval_of
-from workbench.evaluation.pairs import judged
+from workbench.evaluation.pairs import judged, mean
 from workbench.statistics import Correlation, correlation
 
 if TYPE_CHECKING:
@@ -106,20 +106,16 @@ def agreement(evaluation: Evaluation, cheap: str, truth: str = "pass@1") -> Agre
     if cheap == truth:
         raise BadInput(f"{cheap} agrees with itself.", "Name two metrics.")
     evaluation.metric(cheap), evaluation.metric(truth)
-    points = []
+    points: list[tuple[str, str, float, float]] = []
     for name in evaluation.names:
         dear = judged(evaluation, name, truth)
         for question, scores in judged(evaluation, name, cheap).items():
             if question in dear:
-                pair = (
-                    sum(one.value or 0.0 for one in some) / len(some)
-                    for some in (scores, dear[question])
-                )
-                points.append((name, question, *pair))
+                points.append((name, question, mean(scores), mean(dear[question])))
     if not points:
         raise BadInput(f"No answer has both {cheap} and {truth}.", "Score it: workbench rescore")
     found = correlation([one[2] for one in points], [one[3] for one in points])
-    return Agreement(cheap, truth, found, tuple(points))  # type: ignore[arg-type]
+    return Agreement(cheap, truth, found, tuple(points))
 
 
 def _strength(one: Correlation) -> str:
