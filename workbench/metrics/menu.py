@@ -119,13 +119,13 @@ _add(
 )
 _add(
     "exact match",
-    "code_match:ExactMatch",
+    "code_match:exact_match",
     "the share of answers that are a reference, letter for letter",
     Making("references"),
 )
 _add(
     "AST match",
-    "code_match:AstMatch",
+    "code_match:ast_match",
     "the share of answers with the syntax tree of a reference",
     Making("references", may_have=("language",)),
 )

@@ -57,7 +57,7 @@ class Counts:
         """All sums in a row."""
         pairs = (*self.ngram, *self.weighted, self.syntax, self.dataflow)
         lengths = (self.length, self.reference_length, self.weighted_reference_length)
-        return (*(number for pair in pairs for number in pair), *lengths)
+        return tuple(float(number) for pair in (*pairs, lengths) for number in pair)
 
     @classmethod
     def of(cls, sums: Sequence[float]) -> Counts:

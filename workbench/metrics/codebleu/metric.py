@@ -15,6 +15,7 @@ from workbench.languages import LANGUAGES, find_language
 from workbench.languages import language as language_of
 from workbench.metrics.codebleu.counts import Counts, Variant, count, total
 from workbench.metrics.codebleu.ngrams import bleu
+from workbench.metrics.mean import CannotJudge, library, reference_texts
 from workbench.types import Answer, Example, Score
 
 Weights = tuple[float, float, float, float]
@@ -113,13 +114,12 @@ class CodeBleu:
 
     def score(self, answer: Answer, example: Example) -> Score:
         """Compare an answer with the texts of the reference."""
-        asked = self.language or example.question.target_language or answer.language
-        known = find_language(asked) if asked else None
-        if known is None:
-            return Score(self.name, None, f"no grammar for {asked}" if asked else "no language")
-        if not example.reference.texts:
-            return Score(self.name, None, "no reference text")
-        counts = count(answer.text, example.reference.texts, known.name, self.variant)
+        try:
+            language = language_for(answer, example, self.language)
+            texts = reference_texts(example)
+        except CannotJudge as error:
+            return Score(self.name, None, str(error))
+        counts = count(answer.text, texts, language, self.variant)
         score = _score(counts, self.weights, self.variant, "")
         return Score(self.name, score.total, str(score), counts.sums)
 
@@ -132,6 +132,19 @@ class CodeBleu:
             if score.value is not None
         ]
         return _score(total(rows), self.weights, self.variant, "").total if rows else None
+
+
+def language_for(answer: Answer, example: Example, language: str | None = None) -> str:
+    """Return ``language``, or that which the question wants, or else that of the answer.
+
+    Raises:
+        CannotJudge: none of them is known, or there is no grammar for it.
+    """
+    asked = language or example.question.target_language or answer.language
+    known = find_language(asked) if asked else None
+    if known is None:
+        raise CannotJudge(f"no grammar for {asked}" if asked else "no language")
+    return known.name
 
 
 def signature(language: str | None, weights: Weights, variant: Variant) -> str:
@@ -147,18 +160,13 @@ def signature(language: str | None, weights: Weights, variant: Variant) -> str:
         if "python" in names:
             fields.append("python:" + ".".join(platform.python_version_tuple()[:2]))
     grammars = ",".join(_grammar_version(name) for name in names)
-    return "|".join((*fields, f"grammar:{grammars}", f"version:{_version()}"))
+    return "|".join((*fields, f"grammar:{grammars}", library("code-workbench")))
 
 
 @cache
 def _grammar_version(language: str) -> str:
     package = language_of(language).grammar.partition(":")[0].replace("_", "-")
     return f"{package.removeprefix('tree-sitter-')}-{version(package)}"
-
-
-@cache
-def _version() -> str:
-    return version("code-workbench")
 
 
 def _check(weights: Sequence[float], variant: str) -> Weights:
