@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Any
 
 from workbench.suites.problems import Suite
@@ -30,12 +31,12 @@ def load() -> Suite:
     return Suite(
         name="humaneval",
         task="generate",
-        examples=make_each("HumanEval.jsonl.gz", read_rows(MEMBER, data), _example),
+        examples=make_each("HumanEval.jsonl.gz", read_rows(MEMBER, data), example_of),
         license="MIT",
         citation="Chen et al., Evaluating Large Language Models Trained on Code, 2021",
         origin=f"{MEMBER} of the package {WHEEL.requirement}",
         checksum=sha256_of(data),
-        metrics=("pass@1", "codebleu"),
+        metrics=("pass@1", "CodeBLEU"),
         note=(
             "Models have seen these problems: they stand in many places of the web. The prompt is"
             " handed to chat models with one sentence before it."
@@ -43,8 +44,14 @@ def load() -> Suite:
     )
 
 
-def _example(row: dict[str, Any]) -> Example:
+def example_of(row: Mapping[str, Any]) -> Example:
+    """Make an example of a row in HumanEval's form.
+
+    Raises:
+        KeyError, ValueError, SyntaxError: it is none.
+    """
     prompt, entry_point = row["prompt"], row["entry_point"]
+    solution = row.get("canonical_solution")
     return Example(
         Question(
             id=row["task_id"],
@@ -53,7 +60,7 @@ def _example(row: dict[str, Any]) -> Example:
             target_language="python",
         ),
         Reference(
-            texts=(prompt + row["canonical_solution"],),
+            texts=(prompt + solution,) if solution else (),
             tests=ProgramTests(
                 language="python",
                 code=f"{row['test'].rstrip()}\n\ncheck({entry_point})\n",

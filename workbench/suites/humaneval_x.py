@@ -83,7 +83,7 @@ def load(argument: str) -> Suite:
         ),
         origin="the benchmark folder of CodeGeeX (THUDM/CodeGeeX), in WORKBENCH_DATA",
         checksum=sha256_of(*(path.read_bytes() for path in paths)),
-        metrics=("pass@1", "codebleu"),
+        metrics=("pass@1", "CodeBLEU"),
         note=(
             "The declaration of the target is part of the question. Problem 162 needs MD5, and a"
             " few C++ ones need boost or OpenSSL: see what check says here."

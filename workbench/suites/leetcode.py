@@ -76,7 +76,7 @@ def load(argument: str = "") -> Suite:
         ),
         origin=origin,
         checksum=checksum,
-        metrics=("pass@1", "codebleu"),
+        metrics=("pass@1", "CodeBLEU"),
         note=(
             "The statements are LeetCode's own and show examples, which the tests hold as well."
             " test has problems from August 2024 on, train older ones that models have seen."
@@ -241,7 +241,8 @@ def _sdk_tests(row: Row, method: str, test: Row) -> str:
     check = f"assert_{row['helpers_assert_name']}"
     parts = [
         row["helpers_imports"].replace("from __future__ import annotations", "").strip(),
-        f"class Solution:\n    def {method}(self, *args, **named):\n        return candidate(*args, **named)",
+        f"class Solution:\n    def {method}(self, *args, **named):\n"
+        "        return candidate(*args, **named)",
         row["helpers_content"].strip(),
         _function(run, row["helpers_run_signature"], row["helpers_run_body"]),
         _function(check, row["helpers_assert_signature"], row["helpers_assert_body"]),

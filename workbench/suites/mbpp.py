@@ -24,7 +24,7 @@ def load() -> Suite:
         citation="Austin et al., Program Synthesis with Large Language Models, 2021",
         origin="the folder mbpp of google-research/google-research, in WORKBENCH_DATA",
         checksum=sha256_of_file(path),
-        metrics=("pass@1", "codebleu"),
+        metrics=("pass@1", "CodeBLEU"),
         note=(
             "The first assert is shown, as in EvalPlus, since it alone tells the function's name;"
             " the others stay hidden. Papers that show all three report more."

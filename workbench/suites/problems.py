@@ -80,10 +80,40 @@ SUITES.add(
     "XLCoST: Python code to summarize, a part of a program or a whole one",
     takes="snippet|program[/val]",
 )
+SUITES.add(
+    "euler",
+    "workbench.suites.euler:load",
+    "Project Euler: problems whose answer is one number; or a CSV file of yours",
+    takes="number-and-answer.csv",
+)
+SUITES.add(
+    "codetransocean",
+    "workbench.suites.codetransocean:load",
+    "CodeTransOcean: programs of Rosetta Code to and from Python, with what they print",
+    needs="LANGUAGE[-python]",
+)
+SUITES.add(
+    "docstrings",
+    "workbench.suites.docstrings:load",
+    "functions of a crawled corpus to summarize as their documentation does",
+    needs="CORPUS[/train|dev|test]",
+)
+SUITES.add(
+    "file",
+    "workbench.suites.own_files:load",
+    "your own problems, as JSON lines or Parquet; the path alone is enough",
+    needs="PATH",
+)
+
+
+OWN_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
+"""A name that ends so is the path of a file of the user's own."""
 
 
 def load_problems(name: str, *, limit: int | None = None) -> Suite:
     """Return a suite of problems: ``humaneval``, ``xlcost:program``, ``humaneval-x:python-java``.
+
+    The path of a file of one's own is enough by itself; see ``workbench.suites.own_files``.
 
     With ``limit``, so many examples are taken, evenly spread over the whole: data sets are often
     sorted, and the first ones the easiest. The same limit takes the same ones each time.
@@ -96,6 +126,8 @@ def load_problems(name: str, *, limit: int | None = None) -> Suite:
     if limit is not None and limit < 1:
         raise BadInput(f"{limit} examples cannot be taken.", "Give a limit of 1 or more.")
     kind, colon, argument = name.strip().partition(":")
+    if kind not in SUITES and name.strip().lower().endswith(OWN_ENDINGS):
+        kind, colon, argument = "file", ":", name
     if kind not in SUITES:
         raise UnknownName(SUITES.kind, name, suite_forms())
     entry, argument = SUITES.entry(kind), argument.strip()

@@ -74,7 +74,7 @@ def load(argument: str = "") -> Suite:
         ),
         origin="the raw data of XLCoST (reddy-lab-code-research/XLCoST), in WORKBENCH_DATA",
         checksum=sha256_of(*(path.read_bytes() for path in paths)),
-        metrics=("bleu", "rouge-l", "chrf"),
+        metrics=("BLEU", "ROUGE-L", "chrF"),
         note=(
             "Code and comments come from GeeksforGeeks. The references are rows of tokens, as"
             " published; the code was put back into shape."
