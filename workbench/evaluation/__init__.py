@@ -2,6 +2,7 @@
 
 from workbench.evaluation.past import evaluations, open_evaluation
 from workbench.evaluation.records import Evaluation, Figure, SolverInfo, SuiteInfo
+from workbench.evaluation.rescoring import rescore
 from workbench.evaluation.running import (
     EvaluationProgress,
     evaluate,
@@ -25,4 +26,5 @@ __all__ = [
     "evaluations",
     "finish",
     "open_evaluation",
+    "rescore",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput
+from workbench.evaluation.judging import figure_rule
 from workbench.evaluation.records import Evaluation, SolverInfo, SuiteInfo
 from workbench.settings import settings
 from workbench.store import Store
@@ -34,7 +36,7 @@ def open_evaluation(run: str, metrics: Sequence[Metric] = ()) -> Evaluation:
     rows = list(store.results(run))
     by_id = {question.id: question for question, _ in rows}
     results = _in_order(record, [result for _, result in rows])
-    rules, said = _rules(record["metrics"], {one.name: one for one in metrics})
+    rules, said = _rules(record, {one.name: one for one in metrics})
     return Evaluation(
         run=run,
         suite=SuiteInfo(**record["suite"]),
@@ -78,32 +80,27 @@ def _solver(name: str, told: Mapping[str, Any], results: Sequence[Result]) -> So
 
 
 def _rules(
-    signatures: Mapping[str, str], own: Mapping[str, Metric]
+    record: Mapping[str, Any], own: Mapping[str, Metric]
 ) -> tuple[tuple[Metric, ...], list[str]]:
     """Return the metrics of a run, and what there is to say of them."""
     rules: list[Metric] = []
     said = []
-    for name, signature in signatures.items():
-        rule = own.get(name) or _known(name)
-        if rule is None:
-            said.append(f"{name} is not known here: its figure is the mean over the questions.")
-            rule = StoredMetric(name, signature)
-        elif rule.signature != signature:
-            said.append(
-                f"{name} was scored as {signature}, and would now be {rule.signature}: rescore."
-            )
-            rule = StoredMetric(name, signature, rule)
+    for name, signature in record["metrics"].items():
+        rule = own.get(name) or figure_rule(name)
+        if rule is None or rule.signature != signature:
+            if rule is not None:
+                said.append(f"{name} was scored as {signature}; now it would be {rule.signature}.")
+            rule = StoredMetric(name, signature, rule, **record["rules"][name])
         rules.append(rule)
     return tuple(rules), said
 
 
-def _known(name: str) -> Metric | None:
-    from workbench.metrics.menu import make_metric
-
-    try:
-        return make_metric(name)
-    except WorkbenchError:
-        return None
+def told_of_rule(metric: Metric) -> dict[str, bool]:
+    """Return what must be known of a metric to reckon its figures where it is not to be had."""
+    return {
+        "higher_is_better": metric.higher_is_better,
+        "verdict": bool(getattr(metric, "verdict", False)),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +108,14 @@ class StoredMetric:
     """A metric of which the scores are stored, but not the rule in this version, or at all.
 
     Its figure is that of ``like``, or the mean over questions of the means over samples.
+    ``verdict`` says whether all values are 0 or 1.
     """
 
     name: str
     signature: str
     like: Metric | None = None
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether more is better."""
-        return self.like.higher_is_better if self.like is not None else True
+    higher_is_better: bool = True
+    verdict: bool = False
 
     def score(self, answer: Any, example: Any) -> Score:
         """Refuse: the rule is not here.
@@ -147,16 +142,14 @@ def _warnings(record: Mapping[str, Any], results: Sequence[Result]) -> list[str]
         said.extend(
             _warnings_of(name, told, [one for one in results if one.solver == name], record)
         )
-    if len(revisions := {json_of(one) for one in record.get("surroundings", [])}) > 1:
+    if (
+        len(
+            revisions := {json.dumps(one, sort_keys=True) for one in record.get("surroundings", [])}
+        )
+        > 1
+    ):
         said.append(f"The run went on in {len(revisions)} different surroundings; see its record.")
     return said
-
-
-def json_of(value: Any) -> str:
-    """Return plain data as one text that equal data share."""
-    import json
-
-    return json.dumps(value, sort_keys=True)
 
 
 def _warnings_of(

@@ -7,9 +7,8 @@ call goes on with it, and one with further solvers, samples or metrics adds what
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,11 +19,12 @@ from workbench.batch.forecast import Preflight, preflight
 from workbench.batch.records import spent
 from workbench.durable import point
 from workbench.errors import BadInput, Cancelled
-from workbench.evaluation.past import open_evaluation
+from workbench.evaluation.judging import at_once, judges
+from workbench.evaluation.past import open_evaluation, told_of_rule
 from workbench.evaluation.records import Evaluation, SuiteInfo
 from workbench.evaluation.scoring import Scored, Work
 from workbench.evaluation.spec import Arm, EvaluationSpec, digest_of
-from workbench.evaluation.surroundings import surroundings
+from workbench.evaluation.surroundings import languages_of, surroundings
 from workbench.locks import exclusive
 from workbench.machine import environment
 from workbench.progress import bar
@@ -98,6 +98,7 @@ def evaluate(
     confirm: Callable[[Preflight], bool] | None = None,
     again: bool = False,
     replay_of: str | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> Generator[EvaluationProgress]:
     """Put a suite to solvers and score the answers while others are made.
 
@@ -106,7 +107,7 @@ def evaluate(
     (or ``cancelled()``) stops models and graders, and keeps what was finished. Errors, and scores
     that could not be judged, are tried again by the next call. ``again`` begins anew. ``spec`` is
     kept with the run; ``limit`` says how the suite was cut; ``replay_of`` names the run of which
-    this is one more.
+    this is one more; ``beside`` is what else is to be on record of this call.
 
     Raises:
         BadInput: there is nothing to ask; a solver of the run has the name of one of these and is
@@ -118,11 +119,11 @@ def evaluate(
     info = SuiteInfo.of(suite, limit)
     key = digest_of([info.name, info.digest, dict(sampling or {}), replay_of])
     store = Store(settings().runs)
-    with exclusive(settings().home / "evaluations" / key, f"{suite.name} is being evaluated"):
+    with lock(key, suite.name):
         begun = None if again else _begun(store, key)
         known = {} if begun is None else store.run(begun).spec
         chosen = _chosen(arms, known.get("arms", {}))
-        record = _record(known, info, suite, chosen, metrics, samples)
+        record = _record(known, info, suite, chosen, metrics, samples, beside or {})
         record |= {KEY: key, "sampling": dict(sampling or {}), "replay_of": replay_of}
         record["spec"] = dict(spec) if spec is not None else known.get("spec")
         solvers = [arm.make(arm.name) for arm in chosen]
@@ -141,11 +142,13 @@ def evaluate_spec(
     """
     spec.check()
     found = suite or load(spec.suite, spec.limit)
-    with closing_all(made(spec.metrics or found.metrics)) as metrics:
+    embedder = spec.embedders[0] if spec.embedders else None
+    with judges(spec.metrics or found.metrics, embedder=embedder, writer=spec.writer) as ready:
         yield from evaluate(
             found,
             spec.arms(found),
-            metrics,
+            ready.metrics,
+            beside=ready.told,
             spec=spec.table(),
             sampling=spec.sampling,
             limit=spec.limit,
@@ -171,8 +174,10 @@ def evaluate_solvers(
         BadInput: a suite or metric is unknown, or there is nothing to ask.
     """
     found = load(suite, limit)
-    with closing_all(made(metrics or found.metrics)) as rules:
-        yield from evaluate(found, arms_of(solvers), rules, limit=limit, **options)
+    with judges(metrics or found.metrics) as ready:
+        yield from evaluate(
+            found, arms_of(solvers), ready.metrics, limit=limit, beside=ready.told, **options
+        )
 
 
 def load(suite: str | Suite, limit: int | None) -> Suite:
@@ -183,16 +188,6 @@ def load(suite: str | Suite, limit: int | None) -> Suite:
     if isinstance(suite, str):
         return load_problems(suite, limit=limit)
     return suite if limit is None else limited(suite, limit)
-
-
-def made(metrics: Sequence[str | Metric]) -> list[Metric]:
-    """Return metrics, those that are names from the menu; each signature once.
-
-    Raises:
-        UnknownName: no metric is called so.
-    """
-    found = [_named(one) if isinstance(one, str) else one for one in metrics]
-    return list({one.signature: one for one in found}.values())
 
 
 def arms_of(solvers: Sequence[Solver]) -> list[Arm]:
@@ -236,22 +231,21 @@ def told_of(solver: Any) -> dict[str, Any]:
     return told
 
 
+def lock(key: str, suite: str) -> AbstractContextManager[None]:
+    """Hold the right to write into the runs that are known by ``key``.
+
+    Raises:
+        InUse: another process, or thread, holds it.
+    """
+    return exclusive(settings().home / "evaluations" / key, f"{suite} is being evaluated")
+
+
 def finish(progress: Generator[EvaluationProgress]) -> Evaluation:
     """Run an evaluation to its end and return it."""
     with closing(progress):
         *_, last = progress
     assert last.evaluation is not None, "the last one holds it"
     return last.evaluation
-
-
-@contextmanager
-def closing_all(metrics: Sequence[Metric]) -> Iterator[Sequence[Metric]]:
-    """Close the metrics that can be closed at the end of the block: graders end with it."""
-    with ExitStack() as stack:
-        for one in metrics:
-            if (close := getattr(one, "close", None)) is not None:
-                stack.callback(close)
-        yield metrics
 
 
 # --- how it is done --------------------------------------------------------------------
@@ -311,7 +305,7 @@ def _run(run: _Run, confirm: Callable[[Preflight], bool] | None) -> Generator[Ev
         name,
         {example.question.id: example for example in run.suite.examples},
         run.metrics,
-        scorers(),
+        at_once(),
     )
     going = work.go(run.solvers, run.samples, run.workers, kept, unscored)
     yield from watched(going, replace(progress, run=name), "Evaluating", run.metrics)
@@ -336,11 +330,6 @@ def watched(
     point("evaluate.finished")
     assert progress.run is not None, "it was begun"
     yield replace(progress, result=None, evaluation=open_evaluation(progress.run, metrics))
-
-
-def scorers() -> int:
-    """Return how many answers are scored at once: as many as there are cores."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
 def unscored_of(
@@ -412,11 +401,12 @@ def _record(
     arms: Sequence[Arm],
     metrics: Sequence[Metric],
     samples: int,
+    beside: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what is told of the run: what was known, and what is asked for now."""
     told = {**known.get("arms", {})}
     told |= {arm.name: {"digest": arm.digest, **arm.told} for arm in arms}
-    here = surroundings()
+    here = {**surroundings(languages_of(suite)), **beside}
     seen = list(known.get("surroundings", []))
     return {
         "suite": asdict(info),
@@ -426,6 +416,7 @@ def _record(
         "arms": told,
         "samples": max(samples, known.get("samples", 0)),
         "metrics": {**known.get("metrics", {}), **{one.name: one.signature for one in metrics}},
+        "rules": {**known.get("rules", {}), **{one.name: told_of_rule(one) for one in metrics}},
         "surroundings": seen if seen[-1:] == [here] else [*seen, here],
     }
 

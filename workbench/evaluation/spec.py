@@ -78,7 +78,8 @@ class EvaluationSpec:
     ``corpus`` (none named: the one that was indexed last), and with ``oracle`` those of the first
     one for the answer key. ``plain`` False leaves out what is given nothing. ``exclude`` names the
     suite whose solutions are left out of the corpus: None for this one's where they are known,
-    "none" to leave in everything. Without ``metrics``: the suite's own. The rest is as in RunSpec.
+    "none" to leave in everything. Without ``metrics``: the suite's own. ``writer`` is the backend
+    that writes code from summaries for the round trip. The rest is as in RunSpec.
     """
 
     suite: str
@@ -100,6 +101,7 @@ class EvaluationSpec:
     budget: float | None = None
     fallback: str | None = None
     workers: int | None = None
+    writer: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> EvaluationSpec:
@@ -160,7 +162,7 @@ class EvaluationSpec:
         """
         if not self.backends:
             raise BadInput("No backend was chosen.", "Choose one: workbench models list")
-        for name in (*self.backends, self.fallback):
+        for name in (*self.backends, self.fallback, self.writer):
             if name is not None:
                 check_backend(name)
         for name in self.agents:
