@@ -66,6 +66,10 @@ class Settings(BaseSettings):
         None,
         description="Chroma server that keeps the vectors, as http://127.0.0.1:8000; None: files.",
     )
+    sandbox: str | None = Field(
+        None,
+        description="What untrusted programs run in: bubblewrap, landlock or none; None: best.",
+    )
     debug: bool = Field(False, description="Let native libraries write their logs to stderr.")
     max_upload_bytes: int = Field(1_000_000, description="Largest file that may be handed in.")
     max_upload_files: int = Field(20, description="Most files that may be handed in at once.")
