@@ -98,7 +98,7 @@ class _Mistakes:
             rest = f"; and {more:,} more" if more > 0 else ""
             raise BadInput(
                 f"{self._file}: {'; '.join(self.said[:MAX_SAID])}{rest}.",
-                "The form of a row stands in workbench/suites/own_files.py.",
+                "The form of a row: workbench suites show file",
             )
 
 
@@ -269,7 +269,7 @@ def _example(row: Row, mistakes: _Mistakes) -> Example | None:
     answer_in = languages["target_language"] if task != "summarize" else languages["language"]
     texts = _references(row, told["reference"], mistakes)
     tests = _tests(row, answer_in or "python", mistakes)
-    if not texts and tests is None:
+    if not texts and "tests" not in row:
         mistakes.add("tests", "there are neither tests nor references, so nothing can be judged")
     files = (_file(told["code"], languages["language"]),) if told["code"] else ()
     question = Question(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from workbench.errors import BadInput, UnknownName
 from workbench.registry import Registry
 from workbench.types import Example, TaskName
+
+MAX_VALUES = 40
+"""A tag with more values than this splits nothing, and is not described."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +167,42 @@ def limited(suite: Suite, limit: int) -> Suite:
     kept = tuple(suite.examples[number * count // limit] for number in range(limit))
     note = f"{limit:,} of its {count:,} examples, evenly spread."
     return replace(suite, examples=kept, note=f"{note} {suite.note}".strip())
+
+
+def example_called(suite: Suite, id_: str) -> Example:
+    """Return the example with that id.
+
+    Raises:
+        UnknownName: there is none; offers the nearest ids.
+    """
+    for example in suite.examples:
+        if example.question.id == id_:
+            return example
+    near = difflib.get_close_matches(id_, (one.question.id for one in suite.examples), n=8)
+    known = near or [one.question.id for one in suite.examples[:8]]
+    raise UnknownName(f"example of {suite.name}", id_, known)
+
+
+def describe(suite: Suite) -> dict[str, Any]:
+    """Return what a suite says of itself, with the number of its examples by each tag's values."""
+    tags: dict[str, Counter[str]] = {}
+    for example in suite.examples:
+        for name, value in example.tags.items():
+            tags.setdefault(name, Counter())[value] += 1
+    return {
+        "name": suite.name,
+        "task": suite.task,
+        "examples": len(suite.examples),
+        "license": suite.license,
+        "citation": suite.citation,
+        "origin": suite.origin,
+        "checksum": suite.checksum,
+        "digest": suite.digest,
+        "metrics": list(suite.metrics),
+        "note": suite.note,
+        "tags": {
+            name: dict(counts.most_common())
+            for name, counts in tags.items()
+            if len(counts) <= MAX_VALUES
+        },
+    }
