@@ -94,7 +94,7 @@ def cluster_bootstrap(
     """
     rows = _rows(sums)
     found = _figures(rows, figure, resamples, seed)
-    return figure(rows.sum(axis=0)), *_ends(found, level)
+    return float(figure(rows.sum(axis=0))), *_ends(found, level)
 
 
 def paired_cluster_bootstrap(
@@ -487,13 +487,16 @@ def _figures(
     rows: NDArray[np.float64], figure: Figure, resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """Return float64[resamples]: the figures of rows drawn with replacement, finite ones only."""
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _AT_ONCE // rows.size)
+    generator, count = np.random.default_rng(seed), len(rows)
+    at_once = max(1, _AT_ONCE // count)
     found: list[float] = []
     for start in range(0, resamples, at_once):
-        shape = (min(at_once, resamples - start), len(rows))
-        drawn = rows[generator.integers(len(rows), size=shape)].sum(axis=1)
-        found.extend(figure(total) for total in drawn)
+        parts = min(at_once, resamples - start)
+        drawn = generator.integers(count, size=(parts, count))
+        # How often each resample holds each row: sums by a product of matrices, as rows are wide.
+        places = drawn + count * np.arange(parts)[:, None]
+        times = np.bincount(places.ravel(), minlength=parts * count).reshape(parts, count)
+        found.extend(figure(total) for total in times @ rows)
     figures = np.asarray(found, dtype=np.float64)
     finite: NDArray[np.float64] = figures[np.isfinite(figures)]
     return finite
