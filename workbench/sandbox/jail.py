@@ -245,6 +245,7 @@ class Spawner:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._door: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
     def start(
@@ -284,6 +285,8 @@ class Spawner:
                     return
                 except (BrokenPipeError, ConnectionResetError):
                     self._door = None
+                except OSError as error:
+                    raise NoSandbox(f"The sandbox cannot be told what to run ({error}).") from error
         raise NoSandbox("The process that starts sandboxed programs ends at once.")
 
     def _open_door(self) -> socket.socket:
@@ -292,7 +295,7 @@ class Spawner:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             here = Path(__file__).parent
             call = [sys.executable, "-I", "-S", "-c", _BOOT]
-            subprocess.Popen(
+            self._process = subprocess.Popen(
                 [*call, str(theirs.fileno()), str(here.parent), str(here)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -179,8 +179,6 @@ class _Supervisor:
                 now = time.monotonic()
                 self._look(limits, now - looked)
                 looked = now
-                if self.reason:
-                    break
         self._end_all()
         while part := _read(said):
             text += part

@@ -137,20 +137,31 @@ class Tier(ABC):
         with self.popen(argv, stdin=pipe, stdout=PIPE, stderr=PIPE, **wish) as jailed:
             return jailed.communicate(stdin)
 
-    def nested(self, limits: Limits, *, keep: Sequence[int] = (0, 1, 2)) -> dict[str, Any]:
+    def nested(
+        self,
+        limits: Limits,
+        *,
+        keep: Sequence[int] = (0, 1, 2),
+        readable: Sequence[Path] = (),
+    ) -> dict[str, Any]:
         """Return the policy with which a warm parent confines a child; see ``confine``.
 
-        ``limits.cpu_seconds`` are rounded up to whole seconds, and the parent watches the rest.
+        ``limits.cpu_seconds`` are rounded up to whole seconds: the parent watches the rest.
+        ``readable`` is what the child opens after it was confined, where there are no namespaces.
+
+        Raises:
+            NoSandbox: a child could not be confined here.
         """
         return {
             "limits": _resources(limits, memory_by_rss=False, files=limits.files),
             "keep": list(keep),
             "privileges": False,
-            **self._nested(limits),
+            **self._nested(limits, readable),
         }
 
     @abstractmethod
-    def _nested(self, limits: Limits) -> dict[str, Any]: ...
+    def _nested(self, limits: Limits, readable: Sequence[Path]) -> dict[str, Any]:
+        """Return what confines a child in this tier."""
 
     @abstractmethod
     def _order(self, wish: _Wish) -> dict[str, Any]:
@@ -205,14 +216,18 @@ class Bubblewrap(Tier):
             walls += ["--remount-ro", "/proc"]
         return [*walls, "--chdir", _BOX, "--json-status-fd", "60", "--seccomp", "61"]
 
-    def _nested(self, limits: Limits) -> dict[str, Any]:
-        return {
-            "namespaces": True,
-            "hide": ["/proc"],
-            "folder": _TMP,
-            "folder_bytes": limits.files,
-            "seccomp": seccomp.program(executes=False).hex(),
-        }
+    def _nested(self, limits: Limits, readable: Sequence[Path]) -> dict[str, Any]:
+        if can_nest():
+            return {
+                "namespaces": True,
+                "hide": ["/proc"],
+                "folder": _TMP,
+                "folder_bytes": limits.files,
+                "seccomp": seccomp.program(executes=False).hex(),
+            }
+        if _impossible(TIERS["landlock"]):
+            raise NoSandbox("Neither namespaces nor landlock confine a child in a sandbox.")
+        return _without_namespaces(readable)
 
 
 class Landlock(Tier):
@@ -248,11 +263,8 @@ class Landlock(Tier):
             "remove": [str(scratch)],
         }
 
-    def _nested(self, limits: Limits) -> dict[str, Any]:
-        return {
-            "landlock": {"read": [*_SYSTEM, sys.base_prefix], "write": []},
-            "seccomp": seccomp.program(executes=False, shared=True).hex(),
-        }
+    def _nested(self, limits: Limits, readable: Sequence[Path]) -> dict[str, Any]:
+        return _without_namespaces(readable)
 
 
 class Unconfined(Tier):
@@ -271,8 +283,8 @@ class Unconfined(Tier):
             "remove": [str(scratch)],
         }
 
-    def _nested(self, limits: Limits) -> dict[str, Any]:
-        return {}
+    def _nested(self, limits: Limits, readable: Sequence[Path]) -> dict[str, Any]:
+        return {"privileges": True}
 
 
 TIERS: dict[str, Tier] = {one.name: one for one in (Bubblewrap(), Landlock())}
@@ -317,6 +329,25 @@ def _probe(faults: str, _process: int) -> tuple[TierState, ...]:
     return tuple(_try(tier, faults) for tier in TIERS.values())
 
 
+def can_nest() -> bool:
+    """Return whether a program in bubblewrap can make namespaces for its own children."""
+    return _nests(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _nests(_process: int) -> bool:
+    script = Path(confine.__file__)
+    with tempfile.TemporaryDirectory(prefix="workbench-probe-") as folder:
+        done = TIERS["bubblewrap"].run(
+            [*python(), "-c", _NEST, str(script.parent)],
+            folder=Path(folder),
+            limits=Limits(cpu_seconds=10, wall_seconds=20),
+            readable=(*python_folders(), script),
+            nests=True,
+        )
+    return done.end.succeeded
+
+
 def _disabled(name: str, faults: str) -> bool:
     return faults == "all" or name in faults.split(",")
 
@@ -338,9 +369,23 @@ def process():
     if os.fork() == 0:
         os._exit(0)
 attempt("make a process", process)
-attempt("make a namespace", lambda: (_ for _ in ()).throw(OSError()))
 open(os.path.join(os.environ["TMPDIR"], "own"), "w").close()
 print("could", *could, sep="|")
+"""
+
+_NEST = """
+import os, sys
+sys.path.append(sys.argv[1])
+import confine
+policy = {"namespaces": True, "hide": ["/proc"], "folder": "/tmp", "folder_bytes": 65536}
+pid = confine.new_process(policy)
+if pid == 0:
+    try:
+        confine.enter(policy)
+        os._exit(os.getpid() != 1)
+    finally:
+        os._exit(9)
+sys.exit(os.waitpid(pid, 0)[1])
 """
 
 
@@ -405,6 +450,14 @@ def sandbox_facts() -> dict[str, str]:
 
 
 # --- parts of orders -------------------------------------------------------------------
+
+
+def _without_namespaces(readable: Sequence[Path]) -> dict[str, Any]:
+    read = [*_SYSTEM, *map(str, (*python_folders(), *readable))]
+    return {
+        "landlock": {"read": read, "write": []},
+        "seccomp": seccomp.program(executes=False, shared=True).hex(),
+    }
 
 
 def _replacer(folder: str, scratch: str) -> Any:
