@@ -54,6 +54,12 @@ def examples_digest(examples: Iterable[Example]) -> str:
 # ``needs`` is what must stand behind the colon of a suite's name, ``takes`` what may.
 SUITES = Registry("suite", "See: workbench suites list")
 SUITES.add(
+    "workbench-mini",
+    "workbench.suites.mini:load",
+    "24 problems of our own: write, translate or summarize them, in seven languages",
+    takes="LANGUAGE|SOURCE-TARGET|summarize",
+)
+SUITES.add(
     "humaneval",
     "workbench.suites.humaneval:load",
     "HumanEval: 164 Python functions to write",
