@@ -105,7 +105,7 @@ def _tags(problem: Mapping[str, Any], **more: str) -> dict[str, str]:
 
 def _called(problem: Mapping[str, Any], spoken: Language) -> str:
     """Return what the function is called in a language, in that language's own style."""
-    words = problem["id"].split("_")
+    words: list[str] = problem["id"].split("_")
     if spoken.name in ("go", "csharp"):
         return "".join(word.capitalize() for word in words)
     if spoken.name in ("java", "javascript"):
