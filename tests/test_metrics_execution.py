@@ -17,7 +17,7 @@ from workbench.metrics import make_metric
 from workbench.metrics.execution import chances, pass_at_k, pass_hat_k
 from workbench.metrics.figures import compare, figure, pass_figure, question_values
 from workbench.metrics.round_trip import signature_of
-from workbench.sandbox import UNJUDGED, VERDICTS, Limits, Outcome
+from workbench.sandbox import UNJUDGED, VERDICTS, Grader, Limits, Outcome
 from workbench.statistics import LEVEL, mcnemar, paired, problems_needed, wilson
 from workbench.types import (
     Answer,
@@ -150,6 +150,23 @@ def test_the_signature_names_the_limits() -> None:
     signatures = [make_metric("pass@1", grader=grader).signature for grader in (one, other)]
     assert signatures[0].startswith("pass@1|cpu:10s|wall:120s|memory:1024MiB|")
     assert signatures[1].startswith("pass@1|cpu:3s|")
+
+
+def test_the_real_grader_tells_right_from_wrong() -> None:
+    try:
+        grader = Grader(workers=1)
+    except WorkbenchError as error:
+        pytest.skip(str(error))
+    with grader:
+        metric = make_metric("pass@1", grader=grader)
+        texts = ("    return a + b", "    return a - b", "    return a +", "    raise OSError")
+        scores = [metric.score(answer(text), example()) for text in texts]
+        ask = lambda text, language, signature: f"{signature}\n    return a + b"  # noqa: E731
+        trip = make_metric("round trip", ask=ask, grader=grader)
+        scores.append(trip.score(answer("Adds."), summary()))
+    assert [score.value for score in scores] == [1.0, 0.0, 0.0, 0.0, 1.0]
+    said = [score.detail.partition(":")[0] for score in scores]
+    assert said == ["passed", "wrong answer", "syntax error", "exception", "passed"]
 
 
 # --- pass@k and pass^k -----------------------------------------------------------------

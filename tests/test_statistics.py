@@ -312,6 +312,11 @@ def test_too_few_problems_show_nothing() -> None:
     assert minimum_detectable(5, discordance=0.1) is None
     assert minimum_detectable(100, discordance=0.0) is None
     assert minimum_detectable(1, sd=1.0) is None
+    assert minimum_detectable(100, sd=0.0) is None
+
+
+def test_a_difference_to_one_side_alone_is_not_lost_to_rounding() -> None:
+    assert problems_needed(0.1 + 0.2, discordance=0.3) == problems_needed(0.3, discordance=0.3)
 
 
 def test_what_asks_for_no_number_of_problems_is_refused() -> None:
@@ -373,6 +378,8 @@ def test_equal_solvers_are_never_told_apart() -> None:
     found = paired(VERDICTS, VERDICTS)
     assert found.p_value == 1.0 and found.more_needed is None and found.detectable is None
     assert found.sentence().startswith("cannot tell A from B")
+    assert found.sentence().endswith("; no problem tells them apart")
+    assert paired([0.3, 0.7], [0.3, 0.7]).sentence().endswith("; no problem tells them apart")
 
 
 def test_a_correction_for_many_comparisons_takes_a_sentence_back() -> None:

@@ -227,8 +227,8 @@ def minimum_detectable(
 ) -> float | None:
     """Return the least difference that ``n`` paired problems show with a chance of ``power``.
 
-    The formulas of ``problems_needed`` turned round. None: not even that all pairs which differ
-    do so in the same direction would be shown.
+    The formulas of ``problems_needed`` turned round. None: nothing differs, or not even that all
+    pairs which do differ in the same direction would be shown.
 
     Raises:
         ValueError: not exactly one of ``discordance`` and ``sd`` is given.
@@ -238,7 +238,7 @@ def minimum_detectable(
     if discordance is None:
         assert sd is not None
         left = n - z_a**2 / 2
-        return (z_a + z_b) * sd / math.sqrt(left) if left > 0 else None
+        return (z_a + z_b) * sd / math.sqrt(left) if left > 0 and sd > 0 else None
     if discordance == 0 or _connor(discordance, discordance, z_a, z_b) > n:
         return None
     low, high = 0.0, discordance
@@ -554,9 +554,9 @@ def _check_one(discordance: float | None, sd: float | None) -> None:
 
 def _connor(difference: float, discordance: float, z_a: float, z_b: float) -> float:
     """Return how many pairs of 0 and 1 a difference takes; both are between 0 and 1."""
-    if not difference <= discordance <= 1:
+    if not difference * (1 - 1e-9) <= discordance <= 1:
         raise ValueError(f"a difference of {difference} needs as many pairs that differ")
-    alike = math.sqrt(discordance - difference**2)
+    alike = math.sqrt(max(0.0, discordance - difference**2))
     return ((z_a * math.sqrt(discordance) + z_b * alike) / difference) ** 2
 
 
