@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 FLIPS = 10
 """Flips of a pair that are shown with both answers; the others are named."""
 
-_LAYOUT = """
+_PAGE = """
 .wb-page{max-width:1180px;margin:0 auto;padding:20px 16px;
 font-family:ui-sans-serif,system-ui,sans-serif}
-html,body{background:#fff}html.dark,html.dark body{background:#0d1117}
+html,body{background:#fff;margin:0}html.dark,html.dark body{background:#0d1117}
 .wb-page h1{font-size:22px;margin:0 0 4px}.wb-page h2{font-size:17px;margin:28px 0 8px}
 .wb-page section{overflow-x:auto}
+"""
+_LAYOUT = """
+.wb-scroll{overflow-x:auto}
 .wb-table{border-collapse:collapse;font-size:13px}
 .wb-table th,.wb-table td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--wb-line);
 vertical-align:top}
@@ -44,6 +47,11 @@ _DARK = (
     "<script>if(matchMedia('(prefers-color-scheme: dark)').matches)"
     "document.documentElement.classList.add('dark')</script>"
 )
+
+
+def page_style() -> str:
+    """Return the ``<style>`` elements that the HTML of this module needs, once a page."""
+    return f"{style()}<style>{_LAYOUT}</style>"
 
 
 def write_page(evaluation: Evaluation, path: Path | str) -> Path:
@@ -68,7 +76,7 @@ def page_html(evaluation: Evaluation) -> str:
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
-        f"<title>{escape(title)}</title>{_DARK}{style()}<style>{_LAYOUT}</style></head>"
+        f"<title>{escape(title)}</title>{_DARK}{page_style()}<style>{_PAGE}</style></head>"
         f"<body><main class='wb wb-page'>{body}</main></body></html>"
     )
     return scrub(page)

@@ -23,7 +23,9 @@ from workbench.report import style
 from workbench.ui.compare import CompareTab
 from workbench.ui.corpora import CorporaTab
 from workbench.ui.cost import CostTab
+from workbench.ui.evaluate import EvaluateTab
 from workbench.ui.models import ModelsTab
+from workbench.ui.results import ResultsTab
 from workbench.ui.retrieval import RetrievalTab
 
 _HERE = Path(__file__).parent
@@ -49,13 +51,25 @@ def build() -> gr.Blocks:
             corpora = CorporaTab()
         with gr.Tab("Retrieval", elem_id="tab-retrieval"):
             lab = RetrievalTab()
+        with gr.Tab("Evaluate", elem_id="tab-evaluate") as evaluate_tab:
+            evaluate = EvaluateTab()
+        with gr.Tab("Results", elem_id="tab-results") as results_tab:
+            results = ResultsTab()
         with gr.Tab("Models", elem_id="tab-models") as models_tab:
             models = ModelsTab()
         with gr.Tab("Cost", elem_id="tab-cost") as cost_tab:
             cost = CostTab()
         corpora.wire(compare, lab)
         # What is in memory, and which runs are stored, changes with each question asked elsewhere.
-        for tab, parts in ((models_tab, models), (cost_tab, cost)):
+        changing = ((models_tab, models), (cost_tab, cost), (evaluate_tab, evaluate))
+        results_tab.select(
+            results.refresh,
+            results.run,
+            results.refreshed,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        for tab, parts in changing:
             tab.select(
                 parts.refresh,
                 None,
