@@ -176,3 +176,11 @@ def test_a_run_can_be_described_anew(store: Store) -> None:
     assert store.run(run).environment == {"python": "3"}
     with pytest.raises(UnknownName):
         store.describe("nothing", {})
+
+
+def test_a_store_whose_maker_died_at_once_is_empty_and_goes_on(store: Store) -> None:
+    store.path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert store.runs() == []
+    assert store.run(store.start({}, {})).spec == {}

@@ -172,14 +172,13 @@ class Store:
     def _scores(self, run: str) -> list[tuple[Key, str, Score]]:
         """Return the scores of a run in the order in which they were stored."""
         with closing(self._connect()) as connection:
-            try:
-                rows = connection.execute(
-                    "SELECT solver, question_id, sample, signature, metric, value, detail,"
-                    " statistics FROM scores WHERE run = ? ORDER BY rowid",
-                    (run,),
-                ).fetchall()
-            except sqlite3.OperationalError:  # an older store has no table for them
+            if not _has(connection, "scores"):  # an older store
                 return []
+            rows = connection.execute(
+                "SELECT solver, question_id, sample, signature, metric, value, detail, statistics"
+                " FROM scores WHERE run = ? ORDER BY rowid",
+                (run,),
+            ).fetchall()
         return [
             (tuple(row[:3]), row[3], Score(row[4], row[5], row[6], tuple(json.loads(row[7]))))
             for row in rows
@@ -190,6 +189,8 @@ class Store:
         if not self.path.exists():
             return []
         with closing(self._connect()) as connection:
+            if not _has(connection, "runs"):  # who made the file died before it held anything
+                return []
             rows = connection.execute(
                 "SELECT id, created, spec, environment FROM runs ORDER BY rowid DESC LIMIT ?",
                 (limit,),
@@ -260,6 +261,13 @@ def _latest(rows: Iterable[tuple[Key, str, Score]]) -> dict[Key, tuple[Score, ..
         if newest[score.metric] == signature:
             kept[key] = (*kept.get(key, ()), score)
     return kept
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)
+    )
+    return found.fetchone() is not None
 
 
 def _partial(connection: sqlite3.Connection) -> str:

@@ -3,15 +3,20 @@
 A recording is a file of JSON lines, one a completion: ``digest`` of the messages, the messages
 themselves for the reader, the sampling parameters (null: any), the tokens, the seconds before
 each, ``reasoning`` (the numbers of those tokens that were thought), and the completion with what
-was sent. No line holds a key. What older recordings lack is taken as empty.
+was sent. No line holds a key. What older recordings lack is taken as empty. One that is to be
+handed on may lack the messages and what was sent, which may not be ours to give, and tokens, which
+are then the completion's text as it is. A file called ``.gz`` is compressed.
 """
 
 from __future__ import annotations
 
+import functools
+import gzip
 import hashlib
 import json
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -60,25 +65,24 @@ class Replay:
             BackendError: nothing was recorded for these messages and parameters.
         """
         record = self._find(prompt, params)
-        thought = frozenset(record.get("reasoning", ()))
-        waits = zip(record["tokens"], record["seconds"], strict=True)
-        for number, (text, seconds) in enumerate(waits):
+        completion = _COMPLETION.validate_python(record["completion"])
+        for token, seconds in _tokens(record, completion):
             if self._pace:
                 time.sleep(seconds * self._pace)
             if cancelled():
                 break
-            yield Token(text, reasoning=number in thought)
-        yield _COMPLETION.validate_python(record["completion"])
+            yield token
+        yield completion
 
     def close(self) -> None:
-        """Do nothing: the file is read anew for each prompt."""
+        """Do nothing: the file is read again whenever it has changed."""
 
     def _find(self, prompt: Prompt, params: SamplingParams) -> dict[str, Any]:
         wanted = digest(prompt.messages)
         candidates = [
             record
-            for record in read_recording(self._file)
-            if record["digest"] == wanted and self._model in ("", record["completion"]["model"])
+            for record in _by_digest(self._file).get(wanted, ())
+            if self._model in ("", record["completion"]["model"])
         ]
         fitting = _fitting(candidates, params)
         if fitting:
@@ -88,6 +92,40 @@ class Replay:
             f"{self._file.name} holds no answer {cause}.",
             f"Record it again: Recorder(load_backend(...), '{self._file.name}')",
         )
+
+
+def _tokens(record: dict[str, Any], completion: Completion) -> Iterator[tuple[Token, float]]:
+    """Yield the tokens with the seconds before each; a text without tokens comes as one."""
+    if "tokens" not in record:
+        if completion.reasoning:
+            yield Token(completion.reasoning, reasoning=True), 0.0
+        if completion.text:
+            yield Token(completion.text), completion.seconds
+        return
+    thought = frozenset(record.get("reasoning", ()))
+    for number, (text, seconds) in enumerate(zip(record["tokens"], record["seconds"], strict=True)):
+        yield Token(text, reasoning=number in thought), seconds
+
+
+def _by_digest(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of a file by the digest of their messages; read once a version.
+
+    Raises:
+        BackendError: the file is gone, or a line of it is no record.
+    """
+    try:
+        state = file.stat()
+    except OSError:
+        return _read_by_digest(file, 0, 0)  # which says what is wrong
+    return _read_by_digest(file, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_by_digest(file: Path, changed: int, size: int) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in read_recording(file):
+        found.setdefault(record["digest"], []).append(record)
+    return found
 
 
 def _fitting(records: list[dict[str, Any]], params: SamplingParams) -> list[dict[str, Any]]:
@@ -156,7 +194,8 @@ class Recorder(Wrapper):
         line = scrub(json.dumps(record, ensure_ascii=False))
         with _writing:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a", encoding="utf-8") as file:
+            opener: Any = gzip.open if self._file.suffix == ".gz" else open
+            with opener(self._file, "at", encoding="utf-8") as file:
                 file.write(line + "\n")
 
 
@@ -191,8 +230,10 @@ def read_recording(file: Path) -> list[dict[str, Any]]:
     """
     try:
         # Not splitlines, which also splits at characters that JSON leaves as they are (U+2028).
-        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        data = file.read_bytes()
+        text = gzip.decompress(data) if file.suffix == ".gz" else data
+        lines = text.decode("utf-8").replace("\r\n", "\n").removesuffix("\n").split("\n")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise BackendError(f"The recording {file} cannot be read.", "Check the file.") from error
     records = []
     for number, line in enumerate(lines, start=1):
@@ -208,7 +249,7 @@ def read_recording(file: Path) -> list[dict[str, Any]]:
 
 
 def _check(record: dict[str, Any]) -> None:
-    if len(record["tokens"]) != len(record["seconds"]):
+    if len(record.get("tokens", ())) != len(record.get("seconds", ())):
         raise ValueError("as many waits as tokens")
     _COMPLETION.validate_python(record["completion"])
     _ = record["digest"], record["params"]

@@ -2,6 +2,12 @@
 
 from workbench.evaluation.past import evaluations, open_evaluation
 from workbench.evaluation.records import Evaluation, Figure, SolverInfo, SuiteInfo
+from workbench.evaluation.replaying import (
+    Replayed,
+    record_run,
+    recorded_solvers,
+    replay_run,
+)
 from workbench.evaluation.rescoring import rescore
 from workbench.evaluation.running import (
     EvaluationProgress,
@@ -10,6 +16,7 @@ from workbench.evaluation.running import (
     evaluate_spec,
     finish,
 )
+from workbench.evaluation.samples import SamplesReport, grade_samples
 from workbench.evaluation.spec import Arm, EvaluationSpec
 
 __all__ = [
@@ -18,6 +25,8 @@ __all__ = [
     "EvaluationProgress",
     "EvaluationSpec",
     "Figure",
+    "Replayed",
+    "SamplesReport",
     "SolverInfo",
     "SuiteInfo",
     "evaluate",
@@ -25,6 +34,10 @@ __all__ = [
     "evaluate_spec",
     "evaluations",
     "finish",
+    "grade_samples",
     "open_evaluation",
+    "record_run",
+    "recorded_solvers",
+    "replay_run",
     "rescore",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.batch import Batch, SolverSummary
@@ -12,12 +12,16 @@ from workbench.batch.words import table_html
 from workbench.errors import UnknownName
 from workbench.evaluation.intervals import interval_of
 from workbench.evaluation.published import Published, published
+from workbench.metrics.figures import pass_figure
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.suites.problems import Suite
     from workbench.types import Metric, Question, Result, Score
+
+EXECUTION = "pass@1"
+"""The metric that runs the tests."""
 
 Tags = Mapping[str, Mapping[str, str]]
 """The tags of each question, by its id."""
@@ -215,6 +219,32 @@ class Evaluation:
             errors=len(results) - answered,
             higher_is_better=rule.higher_is_better,
             published=published(self.suite.name, who.backend, metric),
+        )
+
+    def chances(self, solver: str) -> tuple[Figure, ...]:
+        """Return pass@n and pass^n where there are n samples: that one is right, and that all are.
+
+        Both come from the scores of pass@1.
+
+        Raises:
+            UnknownName: there is no such solver.
+        """
+        if self.samples < 2 or not any(one.name == EXECUTION for one in self.metrics):
+            return ()
+        base = self.figure(solver, EXECUTION)
+        rows = list(self.by_question(solver, EXECUTION).values())
+        found = [pass_figure(rows, self.samples, all_of_k=all_of_k) for all_of_k in (False, True)]
+        return tuple(
+            replace(
+                base,
+                metric=one.name,
+                value=one.value,
+                low=one.low,
+                high=one.high,
+                questions=one.questions,
+                published=None,
+            )
+            for one in found
         )
 
     @property

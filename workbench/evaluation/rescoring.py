@@ -49,7 +49,7 @@ def rescore(
     store = Store(settings().runs)
     before = open_evaluation(run, [one for one in metrics if not isinstance(one, str)])
     found = _suite_of(before, suite)
-    spec = before.record.get("spec") or {}
+    spec = (before.record.get("specs") or [{}])[-1]
     names = metrics or [one.name for one in before.metrics]
     embedder = embedder or next(iter(spec.get("embedders") or ()), None)
     with (

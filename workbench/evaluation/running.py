@@ -1,7 +1,8 @@
 """Run an evaluation: forecast, ask where it costs, answer and score; go on where it ended.
 
 A run is known by what it asks: the suite with its digest, and the sampling parameters. The same
-call goes on with it, and one with further solvers, samples or metrics adds what is new.
+call goes on with it, and one with further solvers, samples or metrics adds what is new. Solvers
+that are objects have runs of their own, as nobody can tell how they sample.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def evaluate(
     """
     _check(suite, arms, samples)
     info = SuiteInfo.of(suite, limit)
-    key = digest_of([info.name, info.digest, dict(sampling or {}), replay_of])
+    key = digest_of([info.name, info.digest, dict(sampling or {}), replay_of, spec is None])
     store = Store(settings().runs)
     with lock(key, suite.name):
         begun = None if again else _begun(store, key)
@@ -125,7 +126,7 @@ def evaluate(
         chosen = _chosen(arms, known.get("arms", {}))
         record = _record(known, info, suite, chosen, metrics, samples, beside or {})
         record |= {KEY: key, "sampling": dict(sampling or {}), "replay_of": replay_of}
-        record["spec"] = dict(spec) if spec is not None else known.get("spec")
+        record["specs"] = _with(known.get("specs", []), spec)
         solvers = [arm.make(arm.name) for arm in chosen]
         plain = json.loads(json.dumps(record))  # as it is read again
         run = _Run(store, begun, plain, suite, solvers, tuple(metrics), samples, workers)
@@ -210,6 +211,8 @@ def told_of(solver: Any) -> dict[str, Any]:
     """Return what can be told of a solver that is an object, as plain data."""
     while hasattr(solver, "solver"):  # one that was renamed
         solver = solver.solver
+    if isinstance(own := getattr(solver, "told", None), Mapping):  # it tells of itself
+        return dict(own)
     backend = getattr(solver, "backend", None)
     told: dict[str, Any] = {"class": type(solver).__name__}
     if isinstance(backend, str):
@@ -419,6 +422,12 @@ def _record(
         "rules": {**known.get("rules", {}), **{one.name: told_of_rule(one) for one in metrics}},
         "surroundings": seen if seen[-1:] == [here] else [*seen, here],
     }
+
+
+def _with(specs: Sequence[Any], spec: Mapping[str, Any] | None) -> list[Any]:
+    """Return the specs by which a run was made, each once, in the order in which they came."""
+    plain = json.loads(json.dumps(spec))
+    return [*specs] if spec is None or plain in specs else [*specs, plain]
 
 
 def _ask(forecast: Preflight, confirm: Callable[[Preflight], bool] | None) -> None:
