@@ -66,7 +66,7 @@ class Java:
         return Toolchain(f"OpenJDK {number}", readable)
 
     def prepare(self) -> None:
-        """Compile our own classes, unless that is done.
+        """Compile our own classes, unless that is done, and keep the compiler as it is then loaded.
 
         Raises:
             InUse: another process has been at it for minutes.
@@ -75,7 +75,8 @@ class Java:
         def build(folder: Path) -> None:
             for name in _SOURCES:
                 (folder / name).write_text(native(name), encoding="utf-8")
-            command = (_path_of("javac"), *_JAVAC, "-d", ".", *_SOURCES)
+            keep = ("-J-XX:ArchiveClassesAtExit=javac.jsa",) if _keeps_classes() else ()
+            command = (_path_of("javac"), *_JAVAC, *keep, "-d", ".", *_SOURCES)
             subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)
 
         build_shared(_shared_folder(), build)
@@ -282,8 +283,15 @@ def _shared_folder() -> Path:
     return shared_folder_of("java", *map(native, _SOURCES), version(Path(_path_of("javac"))))
 
 
+def _keeps_classes() -> bool:
+    """Whether this JVM can archive the classes that it has loaded: javac starts a third sooner."""
+    return is_at_least(version(Path(_path_of("javac"))), 13)
+
+
 def _built(files: dict[str, str], main: str, *args: str, options: Iterable[str] = ()) -> Built:
-    classes = f"{_shared_folder()}:."
+    ours = _shared_folder()
+    classes = f"{ours}:."
+    kept = (f"-J-XX:SharedArchiveFile={ours / 'javac.jsa'}",) if _keeps_classes() else ()
     return Built(
         files,
         run=(
@@ -296,7 +304,7 @@ def _built(files: dict[str, str], main: str, *args: str, options: Iterable[str] 
             main,
             *args,
         ),
-        compile=((_path_of("javac"), *_JAVAC, "-cp", classes, "-d", ".", *files),),
+        compile=((_path_of("javac"), *_JAVAC, *kept, "-cp", classes, "-d", ".", *files),),
         environment=_ENVIRONMENT,
         memory_by_rss=True,
     )
