@@ -242,7 +242,7 @@ class _Supervisor:
                 return True
             if pid == 0:
                 return False
-            if pid == self.main:
+            if pid == self.main and not os.WIFSTOPPED(status):
                 if self.order.get("filter") is None:
                     self.code = status
                 elif self.code is None and os.WIFSIGNALED(status):
