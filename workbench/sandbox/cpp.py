@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 HEADER = "workbench_wire.hpp"
 # C++17 with GNU's extensions is what g++ speaks when nobody asks, and what online judges offer.
 FLAGS = ("-std=gnu++17", "-O1", "-w", "-fmax-errors=3", "-fdiagnostics-color=never")
-# The compiler's scratch files go into the working folder.
-_ENVIRONMENT = {"LANG": "C.UTF-8", "TMPDIR": ".", "PATH": "/usr/bin:/bin"}
+_ENVIRONMENT = {"LANG": "C.UTF-8"}
 _INCLUDE = re.compile(r"^\s*#\s*include\s*<([^>]+)>", re.MULTILINE)
 _SCALARS = {"int": "long long", "float": "double", "str": "std::string", "bool": "bool"}
 _CLASSES = ("class_specifier", "struct_specifier")
@@ -101,7 +100,7 @@ class Cpp:
             header.write_text(native(HEADER), encoding="utf-8")
             if _title(compiler) == "g++":
                 out = header.with_name(f"{HEADER}.gch")
-                command = [compiler, *FLAGS, "-x", "c++-header", header, "-o", out]
+                command = [str(compiler), *FLAGS, "-x", "c++-header", str(header), "-o", str(out)]
                 subprocess.run(command, check=True, capture_output=True, timeout=600)
 
         build_shared(self._shared(), build)
@@ -123,11 +122,12 @@ class Cpp:
         else:
             name = tests.entry_point
             types = tuple(cpp_type(kind) for _, kind in tests.parameters)
+        handler = _handler(name, types, functions)
         program = (
             f"#include <{HEADER}>\n{_SERVER}\nusing namespace std;\n"
             f'#line 1 "prelude.cpp"\n{prelude}\n#line 1 "candidate.cpp"\n{code}\n'
             f'#line 1 "server.cpp"\n'
-            f'static workbench::Serve workbench_serve("{name}", {_handler(name, types, functions)});\n'
+            f'static workbench::Serve workbench_serve("{name}", {handler});\n'
         )
         return self._built("server", program, wrapped=True)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _OURS = {"workbench/wire": "wire.go", "github.com/stretchr/testify/assert": "assert.go"}
 _CONFIG = "importcfg"
 # Threads of the runtime add nothing to a program that answers one call after the other.
-_ENVIRONMENT = {"LANG": "C.UTF-8", "TMPDIR": ".", "GOMAXPROCS": "2", "GOTRACEBACK": "single"}
+_ENVIRONMENT = {"LANG": "C.UTF-8", "GOMAXPROCS": "2", "GOTRACEBACK": "single"}
 _SCALARS = {"int": "int", "float": "float64", "str": "string", "bool": "bool"}
 # HumanEval-X's own harness imports these where a program uses them and does not say so
 # (IMPORT_HELPER of codegeex/benchmark/utils.py).
@@ -279,16 +279,21 @@ def _go() -> GoTools | None:
     if found is None:
         return None
     names = ("GOTOOLDIR", "GOROOT", "GOVERSION")
-    command = [found, "env", "-json", *names]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        values = json.loads(said.stdout)
+        values = json.loads(_run([str(found), "env", "-json", *names], None))
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     number = values["GOVERSION"].removeprefix("go")
     if [int(part) for part in number.split(".")[:2] if part.isdigit()] < [1, 18]:
         return None
     return GoTools(Path(values["GOTOOLDIR"]), Path(values["GOROOT"]), number)
+
+
+def _run(command: list[str], environment: dict[str, str] | None) -> str:
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=1800
+    )
+    return done.stdout
 
 
 def _build_archives(go: GoTools, folder: Path, final: Path) -> None:
@@ -307,18 +312,14 @@ def _build_archives(go: GoTools, folder: Path, final: Path) -> None:
         "GO111MODULE": "off",
     }
     each = "{{if .Export}}packagefile {{.ImportPath}}={{.Export}}{{end}}"
-    command = [go.root / "bin" / "go", "list", "-export", "-f", each, "std"]
-    said = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, timeout=1800
-    )
-    listed = said.stdout
+    listed = _run([str(go.root / "bin" / "go"), "list", "-export", "-f", each, "std"], environment)
     for path, name in _OURS.items():
         (folder / name).write_text(native(name), encoding="utf-8")
         (folder / _CONFIG).write_text(listed, encoding="utf-8")
         archive = folder / f"{name}.a"
-        command = [go.tools / "compile", "-p", path, "-complete", "-pack", "-o", archive]
-        command += ["-importcfg", folder / _CONFIG, folder / name]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=600)
+        command = [str(go.tools / "compile"), "-p", path, "-complete", "-pack"]
+        command += ["-importcfg", str(folder / _CONFIG), "-o", str(archive), str(folder / name)]
+        _run(command, environment)
         listed += f"packagefile {path}={archive}\n"
     (folder / _CONFIG).write_text(listed.replace(str(folder), str(final)), encoding="utf-8")
 
@@ -409,7 +410,7 @@ def _types(listed: Node | None) -> Iterator[str]:
     """Yield the type of each parameter: ``a, b int`` are two."""
     for one in listed.named_children if listed is not None else ():
         kind = text_of(one.child_by_field_name("type"))
-        for _ in one.children_by_field_name("name") or [None]:
+        for _ in one.children_by_field_name("name") or ("",):
             yield f"[]{kind}" if one.type == "variadic_parameter_declaration" else kind
 
 
