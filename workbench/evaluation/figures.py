@@ -265,6 +265,7 @@ def agreement_figure(evaluation: Evaluation, cheap: str, truth: str = "pass@1") 
                     y=[one[2] for one in found.points if one[3] == wanted],
                     name=name,
                     box_visible=True,
+                    spanmode="hard",
                     points="all",
                     pointpos=0,
                     jitter=0.4,

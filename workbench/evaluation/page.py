@@ -37,7 +37,8 @@ _LAYOUT = """
 .wb-table{border-collapse:collapse;font-size:13px}
 .wb-table th,.wb-table td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--wb-line);
 vertical-align:top}
-.wb-table th:first-child,.wb-table td:first-child{text-align:left;overflow-wrap:anywhere}
+.wb-table th:first-child,.wb-table td:first-child,.wb-table .wb-name{text-align:left;
+overflow-wrap:anywhere}
 .wb-table small{color:var(--wb-dim);display:block;white-space:nowrap}
 .wb-list{padding-left:18px;font-size:14px}.wb-list li{margin:4px 0}
 .wb-warn{border-left:3px solid #E69F00;padding:4px 10px;margin:6px 0;font-size:14px}
@@ -147,28 +148,37 @@ class _Drawing:
 
 def head_html(evaluation: Evaluation) -> str:
     """Return what was asked of whom, where the problems come from, and what to beware of."""
+    return f"<h1>{escape(evaluation.suite.name)}</h1>{facts_html(evaluation)}" + warnings_html(
+        evaluation
+    )
+
+
+def facts_html(evaluation: Evaluation) -> str:
+    """Return what there is to know of the suite and the run, as a table."""
     suite = evaluation.suite
-    asked = f"{len(evaluation.questions):,} questions"
-    if suite.limit:
-        asked += f" (of {suite.name}, at most {suite.limit:,})"
+    asked = f"{suite.name}, {len(evaluation.questions):,} questions"
+    if evaluation.samples > 1:
+        asked += f", {evaluation.samples} answers to each"
     facts = {
-        "Suite": f"{suite.name}, {asked}, {evaluation.samples} answers to each"
-        if evaluation.samples > 1
-        else f"{suite.name}, {asked}",
-        "Run": f"{evaluation.run}",
+        "Suite": asked,
+        "Run": evaluation.run,
         "Licence": suite.license,
         "Cite": suite.citation,
         "From": suite.origin,
         "SHA-256": suite.checksum,
-        "Note": suite.note,
+        "Note": "" if suite.note in evaluation.warnings else suite.note,
     }
     rows = "".join(
         f"<tr><th scope='row'>{name}</th><td>{escape(value)}</td></tr>"
         for name, value in facts.items()
         if value
     )
-    warnings = "".join(f"<div class='wb-warn'>{escape(one)}</div>" for one in evaluation.warnings)
-    return f"<h1>{escape(suite.name)}</h1><table class='wb-facts'>{rows}</table>{warnings}"
+    return f"<table class='wb-facts'>{rows}</table>"
+
+
+def warnings_html(evaluation: Evaluation) -> str:
+    """Return what a reader of the figures should know, a line each."""
+    return "".join(f"<div class='wb-warn'>{escape(one)}</div>" for one in evaluation.warnings)
 
 
 def leaderboard_html(evaluation: Evaluation) -> str:
@@ -217,7 +227,8 @@ def split_html(evaluation: Evaluation, tag: str) -> str:
     rows = []
     for (value, solver), found in parts.items():
         count = max(one.questions for one in found.values())
-        cells = [f"<td>{escape(value)}</td><td>{escape(solver)}</td><td>{count:,}</td>"]
+        name = f"<td class='wb-name'>{escape(solver)}</td>"
+        cells = [f"<td>{escape(value)}</td>{name}<td>{count:,}</td>"]
         cells += [_part_cell(found[metric]) for metric in metrics]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return _table((tag, "solver", "questions", *metrics), rows)

@@ -70,6 +70,8 @@ class Pair:
         said = self.paired.sentence(
             self.a, self.b, p_value=self.p_corrected, lower_is_better=not self.higher_is_better
         )
+        if said.startswith("cannot"):  # a name keeps its case, a word begins the sentence
+            said = "C" + said[1:]
         left = f"; {self.left_out:,} questions were not judged for both" if self.left_out else ""
         return f"{said}{left}"
 
@@ -87,7 +89,7 @@ def compare(evaluation: Evaluation, a: str, b: str, metric: str) -> Pair:
     """
     if a == b:
         raise BadInput(f"{a} cannot be compared with itself.", "Name two solvers.")
-    rule = evaluation.metric(metric)
+    rule, _ = evaluation.metric(metric), [evaluation.solver(name) for name in (a, b)]
     left, right = (judged(evaluation, name, metric) for name in (a, b))
     shared = [question for question in left if question in right]
     if len(shared) < 2:

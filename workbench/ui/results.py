@@ -14,11 +14,12 @@ import gradio as gr
 from workbench.errors import WorkbenchError
 from workbench.evaluation import evaluations
 from workbench.evaluation.page import (
+    facts_html,
     flips_html,
-    head_html,
     leaderboard_html,
     page_style,
     split_html,
+    warnings_html,
     write_page,
 )
 from workbench.evaluation.report import EvaluationReport, open_report
@@ -153,7 +154,8 @@ class ResultsTab:
         chosen = tag if tag in tags else next(iter(tags), None)
         by_tag = picture == "split"
         menu = gr.update(choices=tags, value=chosen, visible=by_tag and bool(tags))
-        table = _styled(head_html(found) + leaderboard_html(found))
+        about = f"<details><summary>About this run</summary>{facts_html(found)}</details>"
+        table = _styled(warnings_html(found) + leaderboard_html(found) + about)
         split = _styled(split_html(found, chosen)) if by_tag and chosen else ""
         try:
             drawn = found.plot(picture, metric=metric, tag=chosen)  # type: ignore[arg-type]
