@@ -315,6 +315,8 @@ def test_two_corpora_are_compared_by_their_figures() -> None:
     ahead = np.subtract(question_values(metric, a), question_values(metric, b))
     assert (found.only_a, found.only_b) == ((ahead > 0).sum(), (ahead < 0).sum())
     # What is needed to tell follows from the interval, as for any other figure.
+    error = (found.high - found.low) / 2 / 1.96
+    assert found.sd / np.sqrt(40) == pytest.approx(error, rel=1e-4)
     needed = problems_needed(found.difference, sd=found.sd, significance=1 - LEVEL)
     assert found.more_needed == max(1, needed - 40)
 

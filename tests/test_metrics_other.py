@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -58,6 +59,7 @@ class Bags:
         assert kind == "document"
         self.at_once += 1
         assert self.at_once == 1, "one at a time"
+        time.sleep(0.001)  # lets another thread in, if any may come in
         rows = np.array([[text.count(one) + 0.01 for one in "abcdefghij"] for text in texts])
         self.at_once -= 1
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)

@@ -67,8 +67,7 @@ def bleu(
 
     A single answer is valued with effective order, as sacreBLEU advises for sentences.
     """
-    # ``force``: code that ends in " ." was not tokenized by mistake.
-    options: dict[str, Any] = {"lowercase": lowercase, "tokenize": tokenize, "force": True}
+    options: dict[str, Any] = {"lowercase": lowercase, "tokenize": tokenize}
     one = BLEU(effective_order=True, **options)
     return _corpus("BLEU", "BLEU", BLEU(**options), one=one, references=references)
 
