@@ -2,7 +2,7 @@
 
 >>> import workbench as wb
 >>> sorted(wb.__all__)[:4]
-['Api', 'Comparison', 'OwnGpu', 'Pane']
+['Api', 'Comparison', 'EvaluationSpec', 'OwnGpu']
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         contamination,
         corpus_map,
         crawl,
+        evaluate,
         index,
         inspect_query,
+        open_evaluation,
         open_run,
         retrieval_report,
         runs,
@@ -38,14 +40,16 @@ if TYPE_CHECKING:
     from workbench.cost.break_even import break_even
     from workbench.cost.run_cost import run_cost
     from workbench.errors import WorkbenchError
+    from workbench.evaluation import EvaluationSpec, record_run, recorded_solvers, rescore
     from workbench.langchain import as_chat_model
     from workbench.retrieval import register_embedder
     from workbench.spec import Pane, RunSpec, read_source, solver
-    from workbench.suites import load_suite
+    from workbench.suites import load_problems, load_suite
 
 __all__ = [
     "Api",
     "Comparison",
+    "EvaluationSpec",
     "OwnGpu",
     "Pane",
     "RunSpec",
@@ -59,14 +63,20 @@ __all__ = [
     "corpus_map",
     "crawl",
     "estimate_memory",
+    "evaluate",
     "index",
     "inspect_query",
     "list_corpora",
+    "load_problems",
     "load_suite",
     "open_corpus",
+    "open_evaluation",
     "open_run",
     "read_source",
+    "record_run",
+    "recorded_solvers",
     "register_embedder",
+    "rescore",
     "retrieval_report",
     "run_cost",
     "runs",
@@ -83,6 +93,7 @@ __all__ = [
 
 _HOMES = {
     "Api": "workbench.cost",
+    "EvaluationSpec": "workbench.evaluation",
     "OwnGpu": "workbench.cost",
     "Tokens": "workbench.cost",
     "as_chat_model": "workbench.langchain",
@@ -95,10 +106,14 @@ _HOMES = {
     "RunSpec": "workbench.spec",
     "WorkbenchError": "workbench.errors",
     "list_corpora": "workbench.corpus",
+    "load_problems": "workbench.suites",
     "load_suite": "workbench.suites",
     "open_corpus": "workbench.corpus",
     "read_source": "workbench.spec",
+    "record_run": "workbench.evaluation",
+    "recorded_solvers": "workbench.evaluation",
     "register_embedder": "workbench.retrieval",
+    "rescore": "workbench.evaluation",
     "solver": "workbench.spec",
 }
 

@@ -15,6 +15,9 @@ from workbench.comparison import Column, Comparison
 from workbench.corpus.caps import DEFAULT_CAPS
 from workbench.corpus.contamination import find_contamination
 from workbench.errors import BadInput, MissingModel, WrongHash
+from workbench.evaluation import EvaluationSpec, evaluate_solvers, evaluate_spec
+from workbench.evaluation import finish as finish_evaluation
+from workbench.evaluation.report import as_report, open_report
 from workbench.lab import inspect, tuning
 from workbench.lab.map import corpus_map as map_of
 from workbench.lab.study import arms_of, study
@@ -48,12 +51,14 @@ if TYPE_CHECKING:
     from workbench.corpus import Corpus
     from workbench.corpus.contamination import Contamination
     from workbench.cost import Throughput
+    from workbench.evaluation.report import EvaluationReport
     from workbench.lab import CorpusMap, Inspection, RetrievalReport
     from workbench.lab.map import GroupName, MethodName
     from workbench.lab.tuning import TuningReport
     from workbench.retrieval import Index
     from workbench.store import RunRow
-    from workbench.types import Question, Retriever, Solver, TaskName
+    from workbench.suites import Suite
+    from workbench.types import Metric, Question, Retriever, Solver, TaskName
 
 log = logging.getLogger(__name__)
 
@@ -446,6 +451,62 @@ def watch(comparisons: Generator[Comparison]) -> Comparison:
     return comparison
 
 
+def evaluate(
+    suite: str | Suite = "workbench-mini",
+    *,
+    solvers: Sequence[Solver] = (),
+    backends: Sequence[str] = (),
+    metrics: Sequence[str | Metric] = (),
+    limit: int | None = None,
+    samples: int = 1,
+    confirm: Callable[[Preflight], bool] | None = None,
+    again: bool = False,
+    **options: Any,
+) -> EvaluationReport:
+    """Put a suite of problems to solvers, score their answers, and return what came of it.
+
+    Either ``solvers`` are objects, as ``solver(...)`` makes them, or ``backends`` are names, with
+    ``options`` of ``EvaluationSpec`` (``corpus``, ``embedders``, ``oracle``, ``k``, ``params``,
+    ``budget``, ...); without either, the default backend. Each answer and score is stored as it
+    comes: the same call goes on where it was stopped, and one with further solvers, samples or
+    metrics does what is new. ``again`` begins anew.
+
+    Raises:
+        BadInput: something asked for is wrong, or both ways were; no backend was called.
+        Cancelled: ``confirm`` said no.
+    """
+    more: dict[str, Any] = {"confirm": confirm, "again": again}
+    if solvers:
+        if backends or options:
+            named = ", ".join([*options, *(["backends"] if backends else [])])
+            raise BadInput(f"With solvers that are objects, {named} cannot be said.", "Leave it.")
+        states = evaluate_solvers(suite, solvers, metrics, limit=limit, samples=samples, **more)
+        return as_report(finish_evaluation(states))
+    name = suite if isinstance(suite, str) else suite.name
+    spec = EvaluationSpec.from_table(
+        {
+            "suite": name,
+            "backends": list(backends) or [DEFAULT_BACKEND],
+            "metrics": list(metrics),
+            "limit": limit,
+            "samples": samples,
+            **options,
+        }
+    )
+    given = None if isinstance(suite, str) else suite
+    return as_report(finish_evaluation(evaluate_spec(spec, given, **more)))
+
+
+def open_evaluation(run: str = "last") -> EvaluationReport:
+    """Return a stored evaluation with its tables, pairs and pictures; no model is called.
+
+    Raises:
+        UnknownName: no run has that id.
+        BadInput: it is no evaluation, or there is none yet.
+    """
+    return open_report(run)
+
+
 def runs(limit: int = 50) -> list[RunRow]:
     """Return the latest stored runs, newest first."""
     return Store(settings().runs).runs(limit)
@@ -463,7 +524,7 @@ def open_run(run: str) -> Comparison:
     if len({question.id for question, _ in rows}) > 1:
         raise BadInput(
             f"The run {run} is a batch of many questions.",
-            "Give the command that made it again, or see: workbench cost run",
+            f"See: workbench report {run}, or workbench cost run {run}",
         )
     if not rows:
         raise BadInput(f"The run {run} ended before its first result.", "Ask again.")

@@ -16,6 +16,9 @@ import typer
 from workbench.cli.batch import batch
 from workbench.cli.cache import cache_app
 from workbench.cli.cost import cost_app, throughput
+from workbench.cli.evaluate import evaluate, record, replay, rescore
+from workbench.cli.grade import grade
+from workbench.cli.metric import metric
 from workbench.cli.models import memory
 from workbench.cli.options import (
     Budget,
@@ -34,7 +37,9 @@ from workbench.cli.options import (
     given,
     print_json,
 )
+from workbench.cli.report import compare, report
 from workbench.cli.serve import serve
+from workbench.cli.suites import suites_app
 from workbench.errors import BadInput, MissingExtra, WorkbenchError
 from workbench.keys import ScrubbedFormatter, public
 
@@ -55,6 +60,7 @@ models_app = typer.Typer(help="What can answer here, and what it needs.", no_arg
 app.add_typer(models_app, name="models")
 app.add_typer(cost_app, name="cost")
 app.add_typer(cache_app, name="cache")
+app.add_typer(suites_app, name="suites")
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -278,6 +284,8 @@ def ask(
 
 
 app.command()(batch)
+for command in (evaluate, report, compare, rescore, replay, record, grade, metric):
+    app.command()(command)
 
 
 @app.command("retrieval-report")
