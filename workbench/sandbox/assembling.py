@@ -84,24 +84,36 @@ def _assemble_python(answer: str, prefix: str, prelude: str, name: str | None) -
     if name is None or _defines_python(code, name):
         return _after_prelude(code, prelude)
     for whole in _wholes(answer, code, prefix, name):
-        tree = _parse(whole)
-        if tree is not None and _has_body(tree, name):
+        if _defines_python(whole, name):
             return _after_prelude(whole, prelude)
     return _after_prelude(answer, prelude)
 
 
 def _wholes(answer: str, dedented: str, prefix: str, name: str) -> Iterator[str]:
-    """Yield what the answer may be the end of, the likeliest first."""
-    if prefix:
-        start = prefix.rstrip() + "\n"
-        body = answer.lstrip("\n")
-        yield start + body
-        yield start + _INDENT + body.lstrip()  # the blanks before the first line were cut
-        yield start + textwrap.indent(dedented, _INDENT)
-        yield start + textwrap.indent(dedented, 2 * _INDENT)  # a method
+    """Yield what the answer may be a part of, the likeliest first."""
     method = _METHOD.fullmatch(name)
     if method is not None and _defines_python(dedented, method[2]):
         yield f"class {method[1]}:\n{textwrap.indent(dedented, _INDENT)}"
+    if not prefix or _is_program(answer):
+        return
+    start = prefix.rstrip() + "\n"
+    body = answer.lstrip("\n")
+    yield start + body
+    yield start + _INDENT + body.lstrip()  # the blanks before the first line were cut
+    yield start + textwrap.indent(dedented, _INDENT)
+    yield start + textwrap.indent(dedented, 2 * _INDENT)  # a method
+
+
+def _is_program(answer: str) -> bool:
+    """Whether an answer is a program of its own: it defines something, though not what was asked.
+
+    As the rest of a function it would define that within, and return nothing.
+    """
+    tree = _parse(answer)
+    return tree is not None and any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for node in tree.body
+    )
 
 
 def _after_prelude(code: str, prelude: str) -> str:

@@ -96,7 +96,7 @@ def _pair(argument: str) -> tuple[str, str]:
     if len(words) != 2:
         raise BadInput(
             f"'{argument}' is no pair of languages.",
-            "Write humaneval-x:SOURCE-TARGET, as humaneval-x:python-java.",
+            "Write humaneval-x:FROM-TO, as humaneval-x:python-java.",
         )
     source, target = (language(word).name for word in words)
     for name in (source, target):

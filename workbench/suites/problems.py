@@ -73,7 +73,7 @@ SUITES.add(
     "leetcode",
     "workbench.suites.leetcode:load",
     "LeetCodeDataset: 228 newer problems with difficulty and topics, or 1,890 older ones",
-    takes="test|train|hf/test|hf/train",
+    takes="[hf/]train",
 )
 SUITES.add(
     "leetcode-sdk",
@@ -84,19 +84,19 @@ SUITES.add(
     "humaneval-x",
     "workbench.suites.humaneval_x:load",
     "HumanEval-X: 164 programs to translate among python, cpp, java, javascript, go",
-    needs="SOURCE-TARGET",
+    needs="FROM-TO",
 )
 SUITES.add(
     "xlcost",
     "workbench.suites.xlcost:load",
     "XLCoST: Python code to summarize, a part of a program or a whole one",
-    takes="snippet|program[/val]",
+    takes="program[/val]",
 )
 SUITES.add(
     "euler",
     "workbench.suites.euler:load",
     "Project Euler: problems whose answer is one number; or a CSV file of yours",
-    takes="number-and-answer.csv",
+    takes="FILE.csv",
 )
 SUITES.add(
     "codetransocean",
@@ -108,7 +108,7 @@ SUITES.add(
     "docstrings",
     "workbench.suites.docstrings:load",
     "functions of a crawled corpus to summarize as their documentation does",
-    needs="CORPUS[/train|dev|test]",
+    needs="CORPUS[/train]",
 )
 SUITES.add(
     "file",
@@ -153,7 +153,7 @@ def load_problems(name: str, *, limit: int | None = None) -> Suite:
 
 
 def form_of(name: str) -> str:
-    """Return how a suite is written: ``humaneval-x:SOURCE-TARGET``, ``xlcost[:snippet|...]``."""
+    """Return how a suite is written: ``humaneval-x:FROM-TO``, ``xlcost[:program[/val]]``."""
     entry = SUITES.entry(name)
     if entry.needs:
         return f"{name}:{entry.needs}"

@@ -44,7 +44,7 @@ _SIGNS = frozenset(("+", "-", "~", "*", "**"))
 _NAME = re.compile(r"\w+")
 _PREFIX = re.compile(r"(?i)[rbuf]|[rbf]{2}")
 _STRING = re.compile(
-    r"""(?is)(?:[rbuf]|[rbf]{2})?(?P<q>\"{3}|'{3}|["'])(?:\\.|(?!(?P=q)).)*(?P=q)"""
+    r"""(?is)(?:[rbuf]|[rbf]{2})?(?P<q>\"{3}|'{3}|["'])(?:\\.|(?!(?P=q))[^\\])*(?P=q)"""
 )
 
 

@@ -135,7 +135,7 @@ def _print_code(console: Console, code: str, language: str | None) -> None:
 def _table(title: str | None, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
     return table
 
 
