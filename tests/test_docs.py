@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import REAL_MODELS
+from conftest import REAL_MODELS, REAL_SUITES
 from nbclient import NotebookClient
 
 import workbench
@@ -29,6 +29,8 @@ SHOWS = {
     "01_side_by_side": "wb-columns",
     "02_which_embedding": "wb-lab",
     "03_backends_and_cost": "wb-sent",
+    "04_does_retrieval_help": "wb-flip",
+    "05_evaluate_and_compare": "wb-flip",
 }
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 WORKBENCH = Path(sys.executable).with_name("workbench")
@@ -40,6 +42,7 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "home"
     folder.mkdir()
     (folder / "models").symlink_to(REAL_MODELS, target_is_directory=True)
+    (folder / "suites").symlink_to(REAL_SUITES, target_is_directory=True)
     return folder
 
 
