@@ -177,5 +177,5 @@ def _warnings_of(
         if score.value is None
     )
     for why, count in unjudged.most_common(3):
-        said.append(f"{name}: {count:,} scores could not be judged: {why}.")
+        said.append(f"{name}: {count:,} scores could not be judged: {why.rstrip('.')}.")
     return said

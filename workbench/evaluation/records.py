@@ -31,7 +31,8 @@ Tags = Mapping[str, Mapping[str, str]]
 class SuiteInfo:
     """Which problems were asked, without them: they may not be ours to hand on.
 
-    ``digest`` is that of the examples that were asked, ``limit`` how many of them at most.
+    ``digest`` is that of the examples that were asked, ``limit`` how many of them at most, and
+    ``loaded_as`` the name by which they can be loaded again, None where they were handed over.
     """
 
     name: str
@@ -44,9 +45,10 @@ class SuiteInfo:
     checksum: str
     note: str = ""
     limit: int | None = None
+    loaded_as: str | None = None
 
     @classmethod
-    def of(cls, suite: Suite, limit: int | None = None) -> SuiteInfo:
+    def of(cls, suite: Suite, limit: int | None = None, loaded_as: str | None = None) -> SuiteInfo:
         """Describe a suite."""
         return cls(
             name=suite.name,
@@ -59,6 +61,7 @@ class SuiteInfo:
             checksum=suite.checksum,
             note=suite.note,
             limit=limit,
+            loaded_as=loaded_as,
         )
 
 
@@ -218,7 +221,8 @@ class Evaluation:
             missing=answered - len(scores),
             errors=len(results) - answered,
             higher_is_better=rule.higher_is_better,
-            published=published(self.suite.name, who.backend, metric),
+            # What was published is of all problems.
+            published=None if self.suite.limit else published(self.suite.name, who.backend, metric),
         )
 
     def chances(self, solver: str) -> tuple[Figure, ...]:

@@ -84,7 +84,7 @@ def _suite_of(before: Evaluation, suite: Suite | None) -> Suite:
         BadInput: it is another one by now.
     """
     asked = before.suite
-    found = load(suite or asked.name, asked.limit)
+    found = load(suite or asked.loaded_as or asked.name, asked.limit)
     if found.digest != asked.digest:
         raise BadInput(
             f"{found.name} is not the one that the run {before.run} asked: its digest is"

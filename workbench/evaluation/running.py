@@ -94,6 +94,7 @@ def evaluate(
     spec: Mapping[str, Any] | None = None,
     sampling: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    loaded_as: str | None = None,
     samples: int = 1,
     workers: int | None = None,
     confirm: Callable[[Preflight], bool] | None = None,
@@ -107,8 +108,9 @@ def evaluate(
     that the run holds. Each answer and score is in the run store before it is yielded. Closing it
     (or ``cancelled()``) stops models and graders, and keeps what was finished. Errors, and scores
     that could not be judged, are tried again by the next call. ``again`` begins anew. ``spec`` is
-    kept with the run; ``limit`` says how the suite was cut; ``replay_of`` names the run of which
-    this is one more; ``beside`` is what else is to be on record of this call.
+    kept with the run; ``limit`` says how the suite was cut and ``loaded_as`` by which name it is
+    loaded; ``replay_of`` names the run of which this is one more; ``beside`` is what else is to be
+    on record of this call.
 
     Raises:
         BadInput: there is nothing to ask; a solver of the run has the name of one of these and is
@@ -117,7 +119,7 @@ def evaluate(
         InUse: another process runs the same.
     """
     _check(suite, arms, samples)
-    info = SuiteInfo.of(suite, limit)
+    info = SuiteInfo.of(suite, limit, loaded_as)
     key = digest_of([info.name, info.digest, dict(sampling or {}), replay_of, spec is None])
     store = Store(settings().runs)
     with lock(key, suite.name):
@@ -153,6 +155,7 @@ def evaluate_spec(
             spec=spec.table(),
             sampling=spec.sampling,
             limit=spec.limit,
+            loaded_as=None if suite is not None else spec.suite,
             samples=spec.samples,
             workers=spec.workers,
             **options,
@@ -175,10 +178,9 @@ def evaluate_solvers(
         BadInput: a suite or metric is unknown, or there is nothing to ask.
     """
     found = load(suite, limit)
+    options |= {"limit": limit, "loaded_as": suite if isinstance(suite, str) else None}
     with judges(metrics or found.metrics) as ready:
-        yield from evaluate(
-            found, arms_of(solvers), ready.metrics, limit=limit, beside=ready.told, **options
-        )
+        yield from evaluate(found, arms_of(solvers), ready.metrics, beside=ready.told, **options)
 
 
 def load(suite: str | Suite, limit: int | None) -> Suite:
