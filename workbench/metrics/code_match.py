@@ -71,11 +71,12 @@ def _outline(text: str, language: str) -> tuple[tuple[str, str | int], ...]:
     """Write a tree down from the top: kind and number of children, or kind and text."""
     source = tagged(text, language).encode("utf-8", "surrogatepass")
     outline: list[tuple[str, str | int]] = []
-    stack = [parse_bytes(source, language)]
+    root = parse_bytes(source, language)
+    stack = [root]
     while stack:
         node = stack.pop()
-        if not node.children or _is_string(node.type):
-            piece = source[node.start_byte : node.end_byte].decode("utf-8", "surrogatepass")
+        if _is_string(node.type) or not (node.children or node is root):
+            piece = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
             outline.append((node.type, piece))
         else:
             below = [child for child in node.children if not _is_layout(child.type)]

@@ -9,6 +9,7 @@ package codebleu 0.7.0, which is Microsoft's CodeXGLUE original as it runs today
 grammars. All of this is in its numbers, and stays in ours:
 
 - Tokens are what ``str.split`` makes: ``return(x)`` is one token and no keyword.
+- A text of fewer than four tokens is not even its own match: its missing n-grams do not match.
 - The keyword lists have faults: see ``keywords``.
 - The weighted part is a recall, where the paper has a precision, and its brevity penalty takes
   each reference for 2 tokens long, so that it never bites.
@@ -20,8 +21,9 @@ grammars. All of this is in its numbers, and stays in ours:
 - The data flow overlooks much: in C++, which uses the rules for C#, all declarations with a value,
   ``i++`` and loops over elements; in JavaScript all plain assignments and ``for ... of``; in C#
   the values of declarations and ``foreach``, which today's grammar names anew; in Go ``:=`` and
-  ``range``; in Python annotated defaults, ``:=`` and the ``else`` of a loop. One Python statement
-  such as ``self.name = "text"`` loses the data flow of the whole program: see ``dataflow``.
+  ``range``; in Python annotated defaults, ``:=`` and the ``else`` of a loop. One statement can lose
+  that of the whole program: ``self.name = "text"`` in Python (see ``dataflow``), ``foreach`` over
+  anything but ``$a as $b`` in PHP.
 - Variables are numbered through the whole program, so one more shifts all that follow.
 - Where no reference has any data flow, that part is 0 but counts as 1 in the total; so does a part
   that is 0 because nothing matches. The empty answer to most problems scores 25 in total.
@@ -32,14 +34,16 @@ The original differs from run to run: it goes through Python sets of strings, wh
 the seed of string hashes. Here names keep the order of their appearance. Two more numbers that it
 does not give itself twice: trees deeper than Python's stack have no data flow in it, and have one
 here; and in Python, comments and f-strings are read by the ``tokenize`` of the running Python.
-(``PYTHON`` is in the signature, as are the versions of the grammars.)
+The signature names that Python's version, and those of tree-sitter (texts with errors are read
+differently by 0.26.0 and 0.26.1) and of the grammars.
 
 ``variant="corrected"`` is under another signature and corrects these: tokens and comments are those
-of the syntax tree (with docstrings taken for comments); keywords are each language's own; the
-weighted part is the precision of the paper with the true brevity penalty; subtrees are matched
-one to one; columns count as they should; PHP needs no tag; the data flow knows all that declares,
-sets, updates, forks and repeats in today's grammars; a data flow that nobody has is left out of
-the total and the other weights fill its place; 0 is 0; of several references the best counts.
+of the syntax tree, with docstrings taken for comments; orders of n-grams that an answer is too
+short for are left out; keywords are each language's own; the weighted part is the precision of the
+paper with the true brevity penalty; subtrees are matched one to one; columns count as they should;
+PHP needs no tag; the data flow knows all that declares, sets, updates, forks and repeats in today's
+grammars; a data flow that no reference has is left out of the total, and the other weights fill its
+place; 0 is 0; of several references the best one counts, for each part.
 """
 
 from workbench.metrics.codebleu.metric import CodeBleu, CodeBleuScore, codebleu

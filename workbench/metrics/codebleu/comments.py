@@ -79,7 +79,7 @@ def blank_comments(text: str, language: str) -> str:
         kept.append(source[end : node.start_byte])
         end = node.end_byte
     kept.append(source[end:])
-    return b" ".join(kept).decode("utf-8", "surrogatepass")
+    return b" ".join(kept).decode("utf-8", "replace")
 
 
 def _comments(source: bytes, language: str) -> list[tree_sitter.Node]:

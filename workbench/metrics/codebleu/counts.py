@@ -95,7 +95,7 @@ def _count_as_reference(candidate: str, references: Sequence[str], language: str
         syntax = _plus(syntax, _shared_subtrees(shape, one.shape))
         dataflow = _plus(dataflow, _clipped(shape.flows, one.shape.flows))
     return Counts(
-        ngrams.precision(counts, grams),
+        ngrams.precision(counts, grams, least=1),
         ngrams.weighted_recall(counts, grams, keywords.REFERENCE[language]),
         len(tokens),
         ngrams.nearest_length(len(tokens), [one.length for one in known]),
@@ -124,7 +124,7 @@ def _count_corrected(candidate: str, references: Sequence[str], language: str) -
     grams = [other.grams for other in known]
     shapes = [other.shape for other in known]
     return Counts(
-        ngrams.precision(one.grams, grams),
+        ngrams.precision(one.grams, grams, least=0),
         ngrams.weighted_precision(one.grams, grams, keywords.CORRECTED[language]),
         one.length,
         nearest := ngrams.nearest_length(one.length, [other.length for other in known]),

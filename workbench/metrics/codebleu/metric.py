@@ -160,7 +160,9 @@ def signature(language: str | None, weights: Weights, variant: Variant) -> str:
         if "python" in names:
             fields.append("python:" + ".".join(platform.python_version_tuple()[:2]))
     grammars = ",".join(_grammar_version(name) for name in names)
-    return "|".join((*fields, f"grammar:{grammars}", library("code-workbench")))
+    # How a broken text is read changes with tree-sitter itself, also between its patch releases.
+    fields += [f"grammar:{grammars}", f"tree-sitter:{version('tree-sitter')}"]
+    return "|".join((*fields, library("code-workbench")))
 
 
 @cache

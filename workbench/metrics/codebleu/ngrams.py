@@ -22,16 +22,17 @@ def grams(tokens: Sequence[str]) -> Grams:
     return tuple(Counter(zip(*shifted[:order], strict=False)) for order in ORDERS)
 
 
-def precision(candidate: Grams, references: Sequence[Grams]) -> Pairs:
+def precision(candidate: Grams, references: Sequence[Grams], least: int) -> Pairs:
     """Count the candidate's n-grams, and those in a reference, each at most as often as there.
 
-    The modified precision of BLEU (Papineni et al., ACL 2002); what could match is at least 1.
+    The modified precision of BLEU (Papineni et al., ACL 2002). What could match is taken for
+    ``least`` where it is less: with 1, a text of three tokens has a 4-gram that does not match.
     """
     counted = []
     for order, counts in enumerate(candidate):
         known = [reference[order] for reference in references]
         matches = sum(min(count, max(one[gram] for one in known)) for gram, count in counts.items())
-        counted.append((matches, max(1, counts.total())))
+        counted.append((matches, max(least, counts.total())))
     return tuple(counted)
 
 
@@ -58,15 +59,13 @@ def weighted_precision(
     candidate: Grams, references: Sequence[Grams], keywords: Collection[str]
 ) -> Pairs:
     """Count as ``precision`` does, but give unigrams weights (Ren et al. 2020, equation 1)."""
-    plain = precision(candidate, references)
+    plain = precision(candidate, references, least=0)
     weights = _weights(candidate[0], keywords)
     found = {
         gram: min(count, max(reference[0][gram] for reference in references))
         for gram, count in candidate[0].items()
     }
-    # No floor of 1, under which a few tokens of little weight would never be a full match.
-    total = _weigh(candidate[0], weights) or 1.0
-    return ((_weigh(found, weights), total), *plain[1:])
+    return ((_weigh(found, weights), _weigh(candidate[0], weights)), *plain[1:])
 
 
 def nearest_length(length: int, references: Sequence[int]) -> int:
@@ -77,12 +76,13 @@ def nearest_length(length: int, references: Sequence[int]) -> int:
 def bleu(pairs: Sequence[tuple[float, float]], length: float, reference_length: float) -> float:
     """Return the geometric mean of four shares times the brevity penalty, 0 to 1.
 
-    A share without a match counts ``EPSILON`` matches; without a common unigram all is 0.
+    A share without a match counts ``EPSILON`` matches; without a common unigram all is 0. Orders
+    in which nothing could match are left out, as by the effective order of sacreBLEU.
     """
     if pairs[0][0] == 0 or length == 0:
         return 0.0
-    logarithms = [math.log((matches or EPSILON) / total) for matches, total in pairs]
-    mean = math.exp(math.fsum(logarithms) / len(pairs))
+    logarithms = [math.log((matches or EPSILON) / total) for matches, total in pairs if total]
+    mean = math.exp(math.fsum(logarithms) / len(logarithms))
     brevity = 1.0 if length > reference_length else math.exp(1 - reference_length / length)
     return brevity * mean
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from workbench.languages import language as find_language
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
 
 STRINGS = frozenset({"string_literal", "string", "character_literal"})
 """Nodes that count as one token, whatever they are made of."""
+
+_ATOM = re.compile(
+    r"""
+    ( \( (?: UNEXPECTED[ ] (?: '\\?.' | [-\w]+ ) | (?!MISSING[ ]) \w+ ) )
+    | ( \w+: | \(MISSING[ ] (?: ".*?" | \w+ ) \) )
+    | ( \) )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What an S-expression of tree-sitter is made of: a node's beginning, a field or a missing node
+(which has no children), a node's end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +68,7 @@ class Node:
 class Tree:
     """A parsed text: its root, its tokens, and how often each of its subtrees occurs.
 
-    ``subtrees`` are hashes of the S-expressions of the root and of all nodes that have children.
+    ``subtrees`` are hashes of the root and of all nodes that have children, by S-expression.
     An S-expression names the named nodes only: it knows no identifiers and no operators.
     """
 
@@ -73,25 +86,53 @@ def parse(text: str, language: str, *, by_characters: bool) -> Tree:
     """
     source = text.encode("utf-8", "surrogatepass")
     raw = parse_bytes(source, language)
-    tokens, subtrees = [], Counter([hash(str(raw))])
+    tokens: list[Node] = []
+    anonymous: list[int] = []
+    written: list[bool] = []  # of each node that the S-expression names: whether it is a subtree
     root = Node(raw.type, raw)
     stack: list[tuple[Node, bool]] = [(root, False)]
     while stack:
         node, inside = stack.pop()
         below = node.raw.children
-        if below and node is not root:
-            subtrees[hash(str(node.raw))] += 1
+        if node.raw.is_missing:  # a leaf; the S-expression also names some that no node shows
+            pass
+        elif node.raw.is_named:
+            written.append(bool(below) or node is root)
+        elif below:  # an operator of several words, such as ``not in``
+            anonymous.append(hash(str(node.raw)))
         if not inside and (not below or node.kind in STRINGS) and node.kind != "comment":
-            node.is_token = True
+            node.is_token = inside = True
             tokens.append(node)
-        inside = inside or node.is_token
         children = [Node(child.type, child) for child in below]
         if not inside:
             node.children = children
-        stack.extend((child, inside) for child in reversed(children))
+        stack.extend([(child, inside) for child in reversed(children)])
     _number(tokens)
     _read(tokens, text, source, by_characters and not text.isascii())
-    return Tree(root, tokens, subtrees)
+    hashes = compress(_hashes(str(raw)), written)
+    return Tree(root, tokens, Counter([*hashes, *anonymous]))
+
+
+def _hashes(expression: str) -> list[int]:
+    """Return a hash for each node of an S-expression but missing ones, from the top down.
+
+    Two hashes are equal where the expressions of the nodes are. Writing out the expression of each
+    node instead would take time that grows with the square of the tree's depth.
+    """
+    hashes: list[int] = []
+    places: list[int] = []
+    parts: list[list[str | int]] = [[]]
+    for opened, word, _ in _ATOM.findall(expression):
+        if opened:
+            places.append(len(hashes))
+            hashes.append(0)
+            parts.append([opened])
+        elif word:  # a field, or a missing node
+            parts[-1].append(word)
+        else:
+            hashes[places.pop()] = made = hash(tuple(parts.pop()))
+            parts[-1].append(made)
+    return hashes
 
 
 def tagged(text: str, language: str) -> str:
@@ -139,7 +180,7 @@ def _read(tokens: list[Node], text: str, source: bytes, by_characters: bool) -> 
         if by_characters:
             token.text = _cut(lines, tuple(raw.start_point), tuple(raw.end_point))
         else:
-            piece = source[raw.start_byte : raw.end_byte].decode("utf-8", "surrogatepass")
+            piece = source[raw.start_byte : raw.end_byte].decode("utf-8", "replace")
             token.text = piece.replace("\n", "")
 
 
