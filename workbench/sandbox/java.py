@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import BadInput
+from workbench.sandbox.records import Limits
 from workbench.sandbox.runtimes import Built, Toolchain
 from workbench.sandbox.shared import build_shared, shared_folder_of
 from workbench.sandbox.tools import (
@@ -33,7 +34,15 @@ _ENVIRONMENT = {"LANG": "C.UTF-8"}
 _SOURCES = ("Wire.java", "Values.java", "Server.java", "Checker.java")
 # Programs are short: no second compiler, no second collector, no files of statistics.
 _QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData")
-_JAVAC = (*(f"-J{option}" for option in _QUICK), "-proc:none", "-nowarn", "-encoding", "UTF-8")
+# A JVM's own measure is the machine's memory. What lies beyond a smaller limit, the sandbox ends.
+_HEAP = ("-Xms64m", f"-Xmx{Limits().memory * 15 // 16 >> 20}m")
+_JAVAC = (
+    *(f"-J{option}" for option in (*_QUICK, "-Xms64m", "-Xmx1g")),
+    "-proc:none",
+    "-nowarn",
+    "-encoding",
+    "UTF-8",
+)
 _TYPES = (
     "class_declaration",
     "record_declaration",
@@ -90,9 +99,8 @@ class Java:
         files = {"Candidate.java": imports + source.text}
         if helpers:
             files["Helpers.java"] = imports + helpers
-        names = sorted(source.types, key=lambda name: name != "Solution")
         kind = "plain" if isinstance(tests, CallTests) else "tagged"
-        return _built(files, "grader.Server", kind, *names)
+        return _built(files, "grader.Server", kind)
 
     def checker(self, tests: ProgramTests) -> Built:
         """Build a test program into a checker.
@@ -154,7 +162,7 @@ class _Source:
 
     def in_class(self, name: str) -> _Source:
         """Return it with methods that stand in no class put into one of that name."""
-        if self.types or not any(n.type == "method_declaration" for n in self.root.named_children):
+        if not any(node.type == "method_declaration" for node in self.root.named_children):
             return self
         end = max(
             (n.end_byte for n in self.root.named_children if n.type == "import_declaration"),
@@ -165,7 +173,7 @@ class _Source:
 
     def _blank(self, node: Node) -> None:
         for at in range(node.start_byte, node.end_byte):
-            if self._bytes[at : at + 1] not in (b"\n", b"\r"):
+            if self._bytes[at] not in b"\n\r":
                 self._bytes[at] = ord(" ")
 
     def _hide(self, node: Node) -> None:
@@ -297,6 +305,7 @@ def _built(files: dict[str, str], main: str, *args: str, options: Iterable[str] 
         run=(
             _path_of("java"),
             *_QUICK,
+            *_HEAP,
             "--add-opens=java.base/java.io=ALL-UNNAMED",
             *options,
             "-cp",

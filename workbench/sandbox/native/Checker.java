@@ -81,6 +81,9 @@ public final class Checker {
         if (said == null) {
             throw new IOException("the program ended before it answered");
         }
+        if (!said.containsKey("raise") && !said.containsKey("value")) {
+            throw new IOException("the program gave no answer");
+        }
         answered++;
         return said;
     }

@@ -31,7 +31,8 @@ function ask(name, args) {
     const frame = wire.read(3);
     if (frame === null) throw new Error('the program ended before it answered');
     said = JSON.parse(frame);
-    if (!Object.hasOwn(said, 'raise')) return wire.value(said.value);
+    if (Object.hasOwn(said, 'value')) return wire.value(said.value);
+    if (!Object.hasOwn(said, 'raise')) throw new Error('the program gave no answer');
   } catch (error) {
     fail('exception', error.message);
   }
