@@ -78,6 +78,18 @@ def test_what_could_not_be_judged_is_judged_again_and_nothing_else() -> None:
     assert done.figure("a", "exact").unjudged == 0
 
 
+def test_new_surroundings_are_on_record_where_something_was_done_in_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = evaluated(Solves("a"))
+    monkeypatch.setattr("workbench.evaluation.surroundings.revision", lambda: "another")
+    looked = evaluated(Solves("a"))
+    assert looked.record["surroundings"] == first.record["surroundings"]
+    more = evaluated(Solves("a"), Solves("b"))
+    assert [one["revision"] for one in more.record["surroundings"]][1:] == ["another"]
+    assert any("2 different surroundings" in line for line in more.warnings)
+
+
 def test_again_begins_anew() -> None:
     first = evaluated(Solves("a"))
     solver = Solves("a")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from workbench.backends import load_backend
+from workbench.backends import load_backend, replay
 from workbench.backends.replay import Recorder, Replay
 from workbench.backends.wrapping import capabilities_of, identity_of, name_of
 from workbench.errors import BackendError
@@ -166,3 +168,42 @@ def test_a_replay_answers_on_this_machine_and_is_not_to_be_cached(file: Path) ->
     replay = load_backend(f"replay/{file}")
     assert capabilities_of(replay).local
     assert identity_of(replay) is None
+
+
+def test_a_recording_to_be_handed_on_needs_neither_messages_nor_tokens(tmp_path: Path) -> None:
+    whole, bare = tmp_path / "whole.jsonl", tmp_path / "bare.jsonl.gz"
+    record(whole, Says())
+    line = json.loads(whole.read_text(encoding="utf-8"))
+    for name in ("messages", "tokens", "seconds", "reasoning"):
+        del line[name]
+    line["completion"]["sent"] = None
+    bare.write_bytes(gzip.compress((json.dumps(line) + "\n").encode()))
+    *tokens, completion = replayed(bare)
+    assert tokens == [Token("I think", True), Token(DONE.text)]
+    assert completion == replace(DONE, sent=None)
+    record(bare, Says(completion=replace(DONE, text="newer")))
+    assert replayed(bare)[-1].text == "newer", "what is added counts"
+
+
+def test_a_recording_is_read_once_and_again_when_it_has_changed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    read = replay.read_recording
+
+    def counted(file: Path) -> list[dict[str, Any]]:
+        reads.append(file)
+        return read(file)
+
+    monkeypatch.setattr(replay, "read_recording", counted)
+    record(file, Says())
+    one = Replay(str(file), "r")
+    for _ in range(5):
+        assert list(one.stream(PROMPT, PARAMS))[-1] == DONE
+    assert len(reads) == 1
+    record(file, Says(completion=replace(DONE, text="newer")))
+    assert list(one.stream(PROMPT, PARAMS))[-1].text == "newer"
+    assert len(reads) == 2
+    file.unlink()
+    with pytest.raises(BackendError, match="cannot be read"):
+        list(one.stream(PROMPT, PARAMS))

@@ -280,14 +280,19 @@ class _Run:
             if result.error is None and result.solver in names and result.sample < self.samples
         }
 
-    def start(self) -> str:
-        """Begin the run, or write down what is asked of it now, and return its id."""
+    def start(self, idle: bool) -> str:
+        """Begin the run, or write down what is asked of it now, and return its id.
+
+        Where there is nothing to do, it does not matter in which surroundings.
+        """
         if self.begun is None:
             run = self.store.start(self.record, environment())
             point("evaluate.started")
             return run
-        if self.record != self.store.run(self.begun).spec:
-            self.store.describe(self.begun, self.record)
+        before = self.store.run(self.begun).spec
+        now = {**self.record, "surroundings": before["surroundings"]} if idle else self.record
+        if now != before:
+            self.store.describe(self.begun, now)
             point("evaluate.described")
         return self.begun
 
@@ -304,7 +309,7 @@ def _run(run: _Run, confirm: Callable[[Preflight], bool] | None) -> Generator[Ev
     yield progress
     if len(kept) < total:
         _ask(forecast, confirm)
-    name = run.start()
+    name = run.start(idle=len(kept) == total and not unscored)
     work = Work(
         run.store,
         name,

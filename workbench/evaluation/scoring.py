@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from workbench.cancel import cancelled, cancelled_by
 from workbench.durable import point
+from workbench.errors import Cancelled
 from workbench.keys import public
 from workbench.run import answer_all
 from workbench.types import Score
@@ -192,6 +193,8 @@ def _judge(metric: Metric, answer: Answer, example: Example) -> tuple[Score, boo
     """Return a score, and whether the metric broke, so that this one says nothing."""
     try:
         return metric.score(answer, example), False
+    except Cancelled as error:
+        return Score(metric.name, None, str(error)), True
     except Exception as error:
         log.error("%s broke on %s", metric.name, example.question.id, exc_info=error)
         cause = " ".join(f"{type(error).__name__}: {error}".split())
