@@ -752,7 +752,8 @@ def _(t):
 
 @attempt("change the scheduling of another process")
 def _(t):
-    return os.sched_setscheduler(t["victim"], os.SCHED_BATCH, os.sched_param(0)) is None
+    os.sched_setscheduler(t["victim"], os.SCHED_BATCH, os.sched_param(0))
+    return os.sched_getscheduler(t["victim"]) == os.SCHED_BATCH
 
 
 @attempt("change the disk priority of another process")

@@ -217,9 +217,10 @@ _ATTRIBUTES = _names("""
 
 # Calls whose first argument is a process, and which may only name the caller.
 _SIGNALS = ("kill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill")
-_PROCESS_SETTINGS = _names("""
-    prlimit64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler
-""")
+_PROCESS_SETTINGS = ("prlimit64", "sched_setaffinity", "sched_setattr")
+# Mono sets the scheduling of its own threads, and prints a warning where that fails: here it
+# succeeds and does nothing.
+_THREAD_SETTINGS = ("sched_setparam", "sched_setscheduler")
 
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
@@ -301,6 +302,8 @@ def _apart(processes: bool, scoped: bool) -> Iterator[tuple[str, list[Instructio
     # A compiler's children have other pids than the process that loaded the filter.
     own = (0,) if processes else (0, SELF)
     yield from ((name, _only(0, 0xFFFFFFFF, *own)) for name in _PROCESS_SETTINGS)
+    done = _error(0)
+    yield from ((name, _only(0, 0xFFFFFFFF, *own, other=done)) for name in _THREAD_SETTINGS)
     yield "setpriority", _only(0, 0xFFFFFFFF, 0, then=_only(1, 0xFFFFFFFF, *own))
     if not processes:
         yield from ((name, _only(0, 0xFFFFFFFF, SELF)) for name in _SIGNALS)
@@ -316,11 +319,16 @@ def _clone(processes: bool) -> list[Instruction]:
 
 
 def _only(
-    argument: int, mask: int, *values: int, then: list[Instruction] | None = None
+    argument: int,
+    mask: int,
+    *values: int,
+    then: list[Instruction] | None = None,
+    other: Instruction | None = None,
 ) -> list[Instruction]:
     """Allow (or go on with ``then``) where the lower half of an argument is one of the values."""
     tests = [(_EQUAL, len(values) - i, 0, value) for i, value in enumerate(values)]
-    return [*_argument(argument, mask), *tests, _error(errno.EPERM), *(then or [_RETURNS_ALLOW])]
+    refuse = other or _error(errno.EPERM)
+    return [*_argument(argument, mask), *tests, refuse, *(then or [_RETURNS_ALLOW])]
 
 
 def _unless(argument: int, mask: int, *values: int) -> list[Instruction]:

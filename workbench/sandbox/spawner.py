@@ -33,7 +33,7 @@ LARGEST_ORDER = 1 << 20
 _STATUS, _FILTER, _ERRORS = 60, 61, 62  # numbers in the child, above all that a program is given
 _SOON, _LATER, _SETTLED = 0.01, 0.025, 0.5  # seconds between two looks, and when they get fewer
 _LOOK_AT_FILES = 0.25
-_WALL_FACTOR = 10  # times the wall limit after which even what computes is ended
+_WALL_FACTOR = 100  # times the wall limit after which even what seems to compute is ended
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -266,6 +266,8 @@ class _Supervisor:
         self.error = self.error or "what it started could not be ended"
 
     def _tidy(self) -> None:
+        for folder in self.order.get("make_executable", ()):
+            make_executable(folder)
         for folder in self.order.get("remove", ()):
             remove(folder)
 
@@ -347,6 +349,18 @@ def size_of(folder: str) -> int:
     except OSError:
         pass  # it changes while we look
     return total
+
+
+def make_executable(folder: str) -> None:
+    """Let the owner execute all files in a folder, but not what links in it point to."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            make_executable(entry.path)
+        elif entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                held = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
+                os.fchmod(held, os.fstat(held).st_mode | 0o100)
+                os.close(held)
 
 
 def remove(folder: str) -> None:

@@ -36,8 +36,11 @@ FOLDER, SCRATCH = "@folder@", "@scratch@"
 _FAULT = "WORKBENCH_SANDBOX_FAULT"
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime")
+_SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# What runtimes ask of the kernel about themselves and the machine. All of /proc/self would show
+# the machine's network too.
+_ABOUT = tuple(f"/proc/{one}" for one in ("self/maps", "self/stat", "self/status", "meminfo"))
 _BOX, _TMP = "/box", "/tmp"
 _NICE = 19
 _DESCRIPTORS = 256
@@ -238,8 +241,9 @@ class Landlock(Tier):
     def _order(self, wish: _Wish) -> dict[str, Any]:
         scratch = Path(tempfile.mkdtemp(prefix="workbench-jail-"))
         replaced = _replacer(str(wish.folder), str(scratch))
-        readable = [*_SYSTEM, *_SETTINGS, *_DEVICES, str(wish.folder), *map(str, wish.readable)]
-        writable = [str(scratch), "/dev/null", *([str(wish.folder)] if wish.writable else [])]
+        readable = [*_SYSTEM, *_SETTINGS, *_DEVICES, *_ABOUT]
+        readable += [str(wish.folder), *map(str, wish.readable)]
+        own = [str(scratch), *([str(wish.folder)] if wish.writable else [])]
         code = seccomp.program(
             processes=wish.processes,
             nests=wish.nests,
@@ -254,13 +258,13 @@ class Landlock(Tier):
                 "cwd": str(wish.folder),
                 "limits": _limits(wish),
                 "privileges": False,
-                "landlock": {"read": readable, "write": writable},
+                "landlock": {"read": readable, "write": [*own, "/dev/null"]},
                 "seccomp": code.hex(),
             },
-            "watch": _watch(
-                wish, [str(scratch), *([str(wish.folder)] if wish.writable else [])], more=0
-            ),
+            "watch": _watch(wish, own, more=0),
             "remove": [str(scratch)],
+            # No compiler can do it itself: it may not change the rights on files.
+            "make_executable": own[1:],
         }
 
     def _nested(self, limits: Limits, readable: Sequence[Path]) -> dict[str, Any]:
