@@ -118,7 +118,9 @@ def _signature(problem: Mapping[str, Any], spoken: Language) -> str:
     where = " as a static method of the class Solution" if spoken.name in ("java", "csharp") else ""
     takes = ", ".join(f"`{one}` ({_WORDS[kind]})" for one, kind in problem["parameters"])
     gives = _WORDS[problem["returns"]]
-    return f"Name the function `{name}`{where}. It takes {takes} and returns {gives}."
+    # Small models append tests of their own, which are wrong, and run them: the program then fails.
+    alone = "Write it alone, without tests or examples of its use."
+    return f"Name the function `{name}`{where}. It takes {takes} and returns {gives}. {alone}"
 
 
 def _generate(problem: Mapping[str, Any], wanted: Language) -> Example:
