@@ -6,12 +6,23 @@ The grader does not come here to judge functions: it has warm processes for that
 from __future__ import annotations
 
 import platform
+from importlib.resources import files
 
 from workbench.errors import BadInput
 from workbench.sandbox.runtimes import Built, Toolchain
-from workbench.sandbox.warm import ENVIRONMENT, FLAGS, interpreter, readable
+from workbench.sandbox.warm import ENVIRONMENT, FLAGS, interpreter, packages, readable
 from workbench.types import CallTests, ProgramTests
 
+_RUN = """
+import sys
+sys.path.insert(0, ".")
+import python_packages
+python_packages.allow({packages})
+del sys.path[0], sys.modules["python_packages"], sys.argv[1:]
+with open("program.py", "rb") as file:
+    code = compile(file.read(), "program.py", "exec", dont_inherit=True)
+exec(code, {{"__name__": "__main__", "__builtins__": __builtins__}})
+"""
 _CHECK = "import sys; compile(open(sys.argv[1], 'rb').read(), 'program.py', 'exec')"
 
 
@@ -38,10 +49,11 @@ class Python:
 
     def program(self, code: str) -> Built:
         """Build a whole program that reads stdin and prints."""
+        finder = (files("workbench.sandbox") / "python_packages.py").read_text(encoding="utf-8")
         python = (str(interpreter()), *FLAGS)
         return Built(
-            {"program.py": code},
-            run=(*python, "program.py"),
+            {"program.py": code, "python_packages.py": finder},
+            run=(*python, "-c", _RUN.format(packages=packages())),
             compile=((*python, "-c", _CHECK, "program.py"),),
             environment=ENVIRONMENT,
         )

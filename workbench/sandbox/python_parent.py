@@ -15,9 +15,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import json
 import mmap
 import os
@@ -30,7 +27,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from workbench.sandbox import confine, python_checker, python_server
+from workbench.sandbox import confine, python_checker, python_packages, python_server
 
 PRELOADED = (
     *("abc", "array", "ast", "base64", "bisect", "calendar", "cmath", "collections"),
@@ -59,30 +56,12 @@ def run(control: socket.socket, setup: dict[str, Any]) -> None:
     """
     for name in PRELOADED:
         importlib.import_module(name)
-    sys.meta_path.append(Packages(setup["packages"]))
+    python_packages.allow(setup["packages"])
     for name in [name for name in sys.modules if name.split(".")[0] == "workbench"]:
         del sys.modules[name]
     gc.collect()
     gc.freeze()
     Parent(control).run()
-
-
-class Packages(importlib.abc.MetaPathFinder):
-    """Finds the few installed packages that programs may import, and no others beside them."""
-
-    def __init__(self, folders: dict[str, str]) -> None:
-        self._folders = folders
-
-    def find_spec(
-        self, name: str, path: object = None, target: object = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """Return where a package lies, None for any other."""
-        folder = self._folders.get(name)
-        if folder is None:
-            return None
-        return importlib.util.spec_from_file_location(
-            name, f"{folder}/__init__.py", submodule_search_locations=[folder]
-        )
 
 
 class Parent:

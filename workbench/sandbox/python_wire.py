@@ -35,7 +35,7 @@ HEADER = struct.Struct(">I")
 DIGITS = 4300
 """Decimal digits of an int that JSON may hold: CPython's own default limit."""
 INLINE = frozenset({type(None), bool, int, float, str})
-MATERIALISED = 1_000_000
+MATERIALISED = 100_000
 """Items of a generator that are sent; one that goes on after them ends with an error."""
 MUTABLE = frozenset(
     ("list", "dict", "OrderedDict", "Counter", "defaultdict", "set", "deque", "object")

@@ -128,6 +128,7 @@ def _sources() -> list[tuple[str, str]]:
     names = (
         "confine",
         "values",
+        "python_packages",
         "python_wire",
         "python_server",
         "python_checker",
