@@ -7,7 +7,8 @@ of ``versions``, ``seconds`` and ``scores``, the latter in the order of the inpu
 
 ``--ordered`` puts sets that keep the order in which they were filled in the place of the two
 modules' ``set``: the order of Python's own follows the seed of string hashes, and the reference's
-numbers with it. No other line of the package is touched. ``seconds`` are those of the processor that the scores took.
+numbers with it. No other line of the package is touched. ``seconds`` are those of the processor
+that the scores took.
 """
 
 from __future__ import annotations
