@@ -8,9 +8,10 @@ process said. Whatever else happens, the candidate has not passed.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,8 +33,9 @@ INTERPRETED = frozenset({"python", "javascript", "php"})
 OUT_OF_MEMORY = ("MemoryError", "std::bad_alloc", "java.lang.OutOfMemoryError", "OutOfMemory")
 _SAID = 1 << 14
 """Bytes that are kept of what a program prints to stderr."""
-_GRACE = 2.0
-"""Seconds in which a program that cannot go on has to be gone, before it is ended."""
+_GRACE = 10.0
+"""Seconds in which it must be told how a program ended that has closed its pipe. Many, as on a busy
+machine it may take a while, and how it ended decides on the verdict."""
 _CRASHES = {
     signal.SIGSEGV: "segmentation fault",
     signal.SIGABRT: "aborted",
@@ -42,6 +44,11 @@ _CRASHES = {
     signal.SIGBUS: "bus error",
     signal.SIGTRAP: "trap",
 }
+
+
+_ERROR = re.compile(
+    r"^(panic|fatal error|unhandled exception|stack overflow)|error:", re.IGNORECASE
+)
 
 
 @runtime_checkable
@@ -368,7 +375,7 @@ def _of_answer(said: dict[str, Any], call: Call, tests: CallTests) -> tuple[Verd
 
 def _of_end(end: End, errors: str, limits: Limits, message: str = "") -> tuple[Verdict, str]:
     """Say what it means that a candidate ended so, before it had done all that it should."""
-    last = _last_line(errors) or message
+    last = _last_words(errors) or message
     if end.how == "CPU limit":
         return "timeout (CPU)", f"over {limits.cpu_seconds:g} s of CPU time"
     if end.how == "wall limit":
@@ -398,8 +405,10 @@ def _complaint(said: str) -> str:
     return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")
 
 
-def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+def _last_words(text: str) -> str:
+    """Return the line of stderr that says best why a program ended: an error, or else the last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if _ERROR.search(line)), lines[-1] if lines else "")
 
 
 def _short(value: object) -> str:
@@ -411,6 +420,3 @@ def _line(text: str, most: int = 300) -> str:
     """Return text as one line that can be shown and stored."""
     line = " ".join(text.encode("utf-8", "replace").decode().split())
     return line if len(line) <= most else line[: most - 3] + "..."
-
-
-__all__: Sequence[str] = ("Prepares", "run_tests")
