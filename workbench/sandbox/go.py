@@ -371,13 +371,15 @@ def go_type(kind: str) -> str:
 
 
 def _candidate(candidate: Source, given: dict[str, str]) -> bytes:
-    """Return the candidate as a file: it need not use an import that it was given.
+    """Return the candidate as a file, without its main.
 
-    Any other import that it does not use is its own error, as Go has it.
+    It need not use an import that it was given, or that its main uses. Any other that it does not
+    use is its own error, as Go has it.
     """
-    used = candidate.used()
-    imports = [name for name in candidate.imports if name in used or name not in given]
-    return candidate.file("candidate.go", {"main"}, [*imports, *candidate.missing(used)])
+    used, ours = candidate.used(), candidate.used({"main"})
+    unused = {name for name in candidate.imports if name in given or name in used} - ours
+    imports = [name for name in candidate.imports if name not in unused]
+    return candidate.file("candidate.go", {"main"}, [*imports, *candidate.missing(ours)])
 
 
 def _callable(name: str, declared: Function, found: Function | None) -> str:
