@@ -418,7 +418,7 @@ def _(t):
 
 @attempt("open a program of the machine for writing")
 def _(t):
-    return os.open("/usr/bin/env", os.O_WRONLY) >= 0
+    return os.open(t["program"], os.O_WRONLY) >= 0
 
 
 @attempt("make a file beside the programs of the machine")
@@ -623,6 +623,20 @@ def _(t):
 def _(t):
     info = struct.pack("=iii4xii", signal.SIGUSR1, 0, -1, os.getpid(), os.getuid())
     return call(129, 138, t["victim"], signal.SIGUSR1, info + bytes(128)) == 0
+
+
+@attempt("have another process signalled for a pipe")
+def _(t):
+    fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, t["victim"])
+    return True
+
+
+@attempt("change the flags of a file by reading it")
+def _(t):
+    held = os.open(t["program"], os.O_RDONLY)
+    flags = fcntl.ioctl(held, 0x80086601, bytes(8))
+    fcntl.ioctl(held, 0x40086602, flags)
+    return True
 
 
 @attempt("open a process descriptor")
@@ -1078,5 +1092,4 @@ def main():
 
 
 if __name__ == "__main__":
-    assert fcntl  # loaded before anything is refused
     main()

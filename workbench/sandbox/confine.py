@@ -233,7 +233,6 @@ def _allow(rules: int, path: str, rights: int) -> None:
     try:
         if not os.path.isdir(path):  # noqa: PTH112  (no pathlib in here)
             rights &= _FILE_RIGHTS
-        rights &= _RIGHTS[min(landlock_version(), _LAST_KNOWN)]
         rule = struct.pack("=Qi", rights, descriptor)
         done = _C.syscall(
             _LANDLOCK_ADD, ctypes.c_int(rules), ctypes.c_int(_PATH_BENEATH), rule, ctypes.c_uint(0)

@@ -63,6 +63,7 @@ CALLS: dict[str, tuple[int, int | None]] = {
     "fchown": (93, 55),
     "fchownat": (260, 54),
     "finit_module": (313, 273),
+    "fcntl": (72, 25),
     "fork": (57, None),
     "fremovexattr": (199, 16),
     "fsconfig": (431, 431),
@@ -224,7 +225,10 @@ _THREAD_SETTINGS = ("sched_setparam", "sched_setscheduler")
 
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# asm-generic/ioctls.h: what asks for a terminal, counts what can be read, and sets flags of the
+# descriptor. Others type into a terminal, or change a file's flags through a reader's descriptor.
+_IOCTLS = (0x5401, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 
 # linux/bpf_common.h and linux/seccomp.h
@@ -279,7 +283,7 @@ def _rules(
     refuse, unknown = [_error(errno.EPERM)], [_error(errno.ENOSYS)]
     yield from ((name, refuse) for name in _FORBIDDEN)
     yield from ((name, unknown) for name in _NOT_THERE)
-    yield "ioctl", _unless(1, 0xFFFFFFFF, _TIOCSTI, _TIOCLINUX)
+    yield "ioctl", _only(1, 0xFFFFFFFF, *_IOCTLS)
     yield "socketpair", _only(0, 0xFFFFFFFF, _AF_UNIX, then=_only(1, _SOCK_TYPE, _SOCK_STREAM))
     if not nests:
         yield from ((name, refuse) for name in _FOR_NESTS)
@@ -299,6 +303,8 @@ def _apart(processes: bool, scoped: bool) -> Iterator[tuple[str, list[Instructio
     """Yield the rules that keep a program from other processes that it can see."""
     refuse = [_error(errno.EPERM)]
     yield from ((name, refuse) for name in ("ioprio_set", "tkill"))
+    # Who owns a pipe gets a signal when it is written: any signal, any process.
+    yield "fcntl", _unless(1, 0xFFFFFFFF, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX)
     # A compiler's children have other pids than the process that loaded the filter.
     own = (0,) if processes else (0, SELF)
     yield from ((name, _only(0, 0xFFFFFFFF, *own)) for name in _PROCESS_SETTINGS)

@@ -47,12 +47,13 @@ def serve(descriptor: int) -> None:
         text, descriptors, _, _ = socket.recv_fds(door, LARGEST_ORDER, 64)
         if not text:
             os._exit(0)
-        if os.fork() == 0:
-            door.close()
-            try:
-                _Supervisor(json.loads(text), descriptors).run()
-            finally:
-                os._exit(0)
+        with contextlib.suppress(OSError):  # no process to be had: the report ends at once
+            if os.fork() == 0:
+                door.close()
+                try:
+                    _Supervisor(json.loads(text), descriptors).run()
+                finally:
+                    os._exit(0)
         for one in descriptors:
             os.close(one)
         _bury()
@@ -149,6 +150,7 @@ class _Supervisor:
                 os.dup2(one, place, inheritable=place != _ERRORS)
             errors = _ERRORS
             confine.enter({**order["policy"], "keep": list(wanted)})
+            os.write(_ERRORS, b"confined\n")
             os.execvpe(order["argv"][0], order["argv"], order["environment"])
         except BaseException as error:
             os.write(errors, f"error {error}\n".encode()[:900])
@@ -188,24 +190,25 @@ class _Supervisor:
         return _SOON if time.monotonic() - self.began < _SETTLED else _LATER
 
     def _listen(self, report: int, text: bytes, ended: bool) -> None:
-        """Read what the start says: an error of ours, or bubblewrap's status documents."""
-        if self.order.get("filter") is None:
-            if ended and text and not self.error:
-                self.error = text.decode(errors="replace").removeprefix("error ")
-            elif ended and not self.started and not self.error:
-                self.started = True
-                _tell(report, {"pid": self.main})
-            return
-        for line in text.decode(errors="replace").splitlines(keepends=True):
+        """Read what the start says: "confined", an error of ours, bubblewrap's documents."""
+        lines = text.decode(errors="replace").splitlines(keepends=True)
+        for line in lines:
             if line.startswith("error "):
                 self.error = line.removeprefix("error ")
-            elif line.endswith("\n"):
-                said = json.loads(line)
-                if "child-pid" in said and not self.started:
-                    self.started = True
-                    _tell(report, {"pid": said["child-pid"]})
-                if "exit-code" in said:
-                    self.code = _as_wait_status(said["exit-code"])
+            elif line.startswith("{") and line.endswith("\n"):
+                self._hear(report, json.loads(line))
+        if ended and self.order.get("filter") is None and not self.error:
+            if "confined\n" in lines:  # and then nothing: it has become the program
+                self._hear(report, {"child-pid": self.main})
+            else:
+                self.error = "it ended before it was confined"
+
+    def _hear(self, report: int, said: dict[str, Any]) -> None:
+        if "child-pid" in said and not self.started:
+            self.started = True
+            _tell(report, {"pid": said["child-pid"]})
+        if "exit-code" in said:
+            self.code = _as_wait_status(said["exit-code"])
 
     def _look(self, limits: dict[str, Any], passed: float) -> None:
         """Compare what is taken with what may be; find a reason to end it."""
@@ -213,15 +216,16 @@ class _Supervisor:
         usage.cpu += _reaped()
         self.peak = max(self.peak, usage.memory)
         if usage.waits and usage.cpu <= self.seen:
-            self.idle += passed
+            # One look says little of a long time in which this supervisor itself had to wait.
+            self.idle += min(passed, 4 * _LATER)
         self.seen = max(self.seen, usage.cpu)
         wall = time.monotonic() - self.began
         too_much = {
-            "CPU limit": usage.cpu > limits["cpu"],
-            "wall limit": self.idle > limits["wall"] or wall > limits["wall"] * _WALL_FACTOR,
-            "out of memory": usage.memory > limits["memory"],
             "process limit": usage.processes > limits["processes"]
             or usage.threads > limits["threads"],
+            "CPU limit": usage.cpu > limits["cpu"],
+            "out of memory": usage.memory > limits["memory"],
+            "wall limit": self.idle > limits["wall"] or wall > limits["wall"] * _WALL_FACTOR,
         }
         self.reason = next((name for name, is_so in too_much.items() if is_so), "")
         if limits["folders"] and wall // _LOOK_AT_FILES != (wall - passed) // _LOOK_AT_FILES:

@@ -132,7 +132,13 @@ class Tier(ABC):
         )
         given = {0: stdin, 1: stdout, 2: stderr, **(descriptors or {})}
         output = (limits or Limits()).output
-        return SPAWNER.start(self._order(wish), given, output)
+        order = self._order(wish)
+        try:
+            return SPAWNER.start(order, given, output)
+        except BaseException:
+            for scratch in order.get("remove", ()):
+                shutil.rmtree(scratch, ignore_errors=True)
+            raise
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", **wish: Any) -> Finished:
         """Run a program to its end, with the arguments of ``popen``."""
@@ -234,7 +240,10 @@ class Bubblewrap(Tier):
 
 
 class Landlock(Tier):
-    """No namespaces: landlock closes the files, and a seccomp filter all else."""
+    """No namespaces: landlock closes the files, and a seccomp filter all else.
+
+    A program can still learn that a file exists, its size and owner, and where a link points to.
+    """
 
     name = "landlock"
 
