@@ -147,6 +147,7 @@ def language_for(answer: Answer, example: Example, language: str | None = None) 
     return known.name
 
 
+@cache  # the versions of packages are read from disk
 def signature(language: str | None, weights: Weights, variant: Variant) -> str:
     """Name all that decides a value: ``CodeBLEU|lang:go|w:.25,.25,.25,.25|v:reference|...``.
 
@@ -165,7 +166,6 @@ def signature(language: str | None, weights: Weights, variant: Variant) -> str:
     return "|".join((*fields, library("code-workbench")))
 
 
-@cache
 def _grammar_version(language: str) -> str:
     package = language_of(language).grammar.partition(":")[0].replace("_", "-")
     return f"{package.removeprefix('tree-sitter-')}-{version(package)}"
