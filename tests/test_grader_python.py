@@ -351,6 +351,12 @@ def test_function_named_like_a_builtin_is_tested(best: Grader) -> None:
     assert best.grade("def sum(a, b): return 6", tests, "python").verdict == "wrong answer"
 
 
+def test_function_named_like_a_module_is_tested(best: Grader) -> None:
+    tests = program("assert copy(2) == 2\nassert math.isclose(string(), 0.5)")
+    code = "def copy(x): return x\ndef string(): return 0.5\n"
+    assert best.grade(code, tests, "python").passed
+
+
 def test_tests_that_call_nothing_are_no_pass(best: Grader) -> None:
     for code in ("def check(candidate):\n    assert candidate() == 1\n", "x = 1", "assert 1 == 2"):
         outcome = best.grade("def f(): return 1", program(code, "f"), "python")

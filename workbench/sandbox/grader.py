@@ -207,7 +207,7 @@ def decide(told: Told, limits: Limits) -> tuple[Verdict, str]:
 def _of_dead_candidate(told: Told, limits: Limits) -> tuple[Verdict, str]:
     """Say why a candidate's process was gone before it had answered."""
     end = told.candidate
-    if not told.ended:
+    if not told.ended and end.code == -signal.SIGKILL and not end.over:
         return "exception", "the program closed its pipe instead of answering"
     if end.code >= 0:
         return "exception", f"the program ended (exit code {end.code}) instead of answering"

@@ -311,14 +311,25 @@ def bind(space: dict[str, Any], code: str, entry: str | None, link: Link) -> Non
         if entry.isidentifier():
             space[entry] = space["candidate"]
         return
-    for name in free_names(code, space):
-        if name in sys.stdlib_module_names:  # MBPP's 596 relies on an import of the solution
+    called = called_names(code)
+    for name in free_names(code, space, called):
+        # MBPP's 596 relies on an import of the solution.
+        if name in sys.stdlib_module_names and name not in called:
             space[name] = __import__(name)
         else:
             space[name] = Stub(link, {"call": name})
 
 
-def free_names(code: str, space: dict[str, Any]) -> list[str]:
+def called_names(code: str) -> set[str]:
+    """Return the names that tests call as functions."""
+    return {
+        node.func.id
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+
+
+def free_names(code: str, space: dict[str, Any], called: set[str]) -> list[str]:
     """Return the global names that tests read and that neither they nor ``space`` define.
 
     A built-in is never the candidate's, or it could define a ``set`` or ``sorted`` that makes any
@@ -335,11 +346,6 @@ def free_names(code: str, space: dict[str, Any]) -> list[str]:
                 read.add(one.get_name())
     unknown = sorted(read - made - space.keys())
     free = [name for name in unknown if not hasattr(builtins, name)]
-    called = {
-        node.func.id
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
     if not free and len(called) == 1 and called <= set(unknown):
         return [*called]
     return free

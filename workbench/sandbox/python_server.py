@@ -108,7 +108,7 @@ class Server:
             result = target if request.get("get") else target(*args, **kwargs)
             if isinstance(target, type) and type(result) is target and not _plain(target):
                 self._handles.append(result)
-                _say(self._write, {"handle": len(self._handles) - 1, "class": target.__name__})
+                _say(self._write, {"handle": len(self._handles) - 1})
                 return
             try:
                 text = self._told(result, objects, nodes)

@@ -120,8 +120,11 @@ class Encoder:
         self._read = {} if read is None else read
         self.objects = list(known)
         self.nodes: list[Node] = []
+        # An iterator is not known: that of the other side has been read to its end.
         self._numbers = {
-            id(one): number for number, one in enumerate(self.objects) if type(one) not in INLINE
+            id(one): number
+            for number, one in enumerate(self.objects)
+            if type(one) not in INLINE and not hasattr(type(one), "__next__")
         }
         self._offset = len(self.objects)
         self._classes = classes

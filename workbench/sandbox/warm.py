@@ -32,16 +32,18 @@ PACKAGES = ("numpy", "sortedcontainers")
 """Installed packages that programs may import. No others: a data set may be among them."""
 TICK = 0.1
 """Seconds between two looks at whether anybody still waits."""
-GRACE = 5.0
+GRACE = 60.0
+"""Seconds in which a parent has to tell of a child that was killed, before it is given up."""
 FLAGS = ("-s", "-S", "-P", "-B", "-W", "ignore")
 """No site packages, no folder of the working place, no bytecode, no warnings."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """A fixed seed: the order of a set of strings is the same in every run."""
-"""Seconds in which a parent has to tell of a child that was killed, before it is given up."""
 IDLE = 0.0005
 """The part of a core below which a program waits, rather than computes on a busy machine."""
 FACTOR = 10
 """Times the wall limit after which even what computes is ended."""
+CLOSING = 2.0
+"""Seconds in which a program has to be gone that has closed its pipe."""
 FIRST = 3
 """The first descriptor of a child's pipes."""
 _BOOT = """
@@ -335,12 +337,12 @@ class _Program:
         """Say whether the wall clock has run out, and ask the parents how it stands."""
         if not self._patience.is_due():
             return False
-        clocks = self._clocks.values()
+        running = [one for one in (self._candidate, self._checker) if one not in self._ends]
+        clocks = [self._clocks.get(one) for one in running]
         if self._patience.is_over(None if None in clocks else sum(filter(None, clocks))):
             return True
-        for parent in (self._candidate, self._checker):
-            if parent not in self._ends:
-                parent.send({"look": True})
+        for parent in running:
+            parent.send({"look": True})
         return False
 
     def _hear(self, parent: Parent) -> None:
@@ -355,7 +357,7 @@ class _Program:
         """Say whether the candidate's process ends by itself, once it has closed its pipe."""
         if verdict is None or verdict.get("failed") != "gone":
             return False
-        until = time.monotonic() + GRACE
+        until = time.monotonic() + CLOSING
         while self._candidate not in self._ends:
             left = max(0.0, until - time.monotonic())
             if not select.select([self._candidate.control], [], [], left)[0]:
