@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,7 +265,10 @@ def test_a_program_that_is_not_there_is_our_failure(tier: tiers.Tier, tmp_path: 
     assert done.end.detail
 
 
-def test_a_supervisor_that_is_killed_is_our_failure(tier: tiers.Tier, tmp_path: Path) -> None:
+def test_a_supervisor_that_is_killed_is_our_failure(
+    tier: tiers.Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code = "import time; print(1, flush=True); time.sleep(60)"
     with tier.popen(
         [*tiers.python(), "-c", code],
@@ -279,6 +283,7 @@ def test_a_supervisor_that_is_killed_is_our_failure(tier: tiers.Tier, tmp_path: 
             supervisor = supervisor.parent()
         supervisor.kill()
         assert jailed.wait(10).how == "sandbox failure"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fake", ["exit 1", "exit 0", "kill -9 $$", "echo bwrap: oops >&2; exit 1"])

@@ -7,12 +7,13 @@ import json
 import os
 import select
 import selectors
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self, get_args
@@ -85,13 +86,21 @@ class Jailed:
     with PIPE, else None. Its methods may be called from several threads.
     """
 
-    def __init__(self, report: int, life: int, pipes: Mapping[int, IO[bytes]], output: int):
+    def __init__(
+        self,
+        report: int,
+        life: int,
+        pipes: Mapping[int, IO[bytes]],
+        output: int,
+        own: Sequence[str] = (),
+    ) -> None:
         self.stdin = pipes.get(0)
         self.stdout = pipes.get(1)
         self.stderr = pipes.get(2)
         self._report = report
         self._life: int | None = life
         self._output = output
+        self._own = own
         self._text = b""
         self._pid: int | None = None
         self._why: How | None = None
@@ -217,6 +226,8 @@ class Jailed:
                 line, _, self._text = self._text.partition(b"\n")
                 self._hear(json.loads(line))
             if not part and self._end is None:
+                for folder in self._own:  # what it would have removed
+                    shutil.rmtree(folder, ignore_errors=True)
                 self._hear({"how": "sandbox failure", "detail": "its supervisor is gone"})
             return True
 
@@ -271,7 +282,7 @@ class Spawner:
                 theirs.append(_open(number, ours, pipes, to_close))
             text = json.dumps({**order, "fds": list(descriptors)}).encode()
             self._send(text, [says, life, *theirs])
-            return Jailed(report, alive, pipes, output)
+            return Jailed(report, alive, pipes, output, order.get("remove", ()))
         finally:
             for one in to_close:
                 os.close(one)
