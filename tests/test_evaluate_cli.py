@@ -21,6 +21,7 @@ from workbench.errors import BackendError, BadInput, UnknownName
 from workbench.evaluation import (
     EvaluationSpec,
     evaluate_solvers,
+    evaluate_spec,
     finish,
     grade_samples,
     open_evaluation,
@@ -142,6 +143,14 @@ def test_a_file_says_the_same_as_options_and_options_come_on_top(
     assert EvaluationSpec.from_table(json.loads(json.dumps(spec.table()))) == spec
     told = json.loads(call("evaluate", file, "--limit", 2, "--json").stdout)
     assert len(told["results"]) == 2 and told["suite"]["limit"] == 2
+
+
+def test_a_suite_that_is_an_object_is_cut_to_the_limit(problems: Path, recording: Path) -> None:
+    spec = EvaluationSpec(
+        "sums", backends=(f"replay/{recording}",), metrics=("exact match",), limit=2
+    )
+    done = finish(evaluate_spec(spec, load_problems(str(problems))))
+    assert len(done.results) == 2 and done.suite.loaded_as is None
 
 
 def test_errors_are_told_of_and_make_the_exit_code(problems: Path, recording: Path) -> None:

@@ -144,7 +144,7 @@ def evaluate_spec(
         BadInput: the spec is wrong; nothing was loaded or stored.
     """
     spec.check()
-    found = suite or load(spec.suite, spec.limit)
+    found = load(suite or spec.suite, spec.limit)
     embedder = spec.embedders[0] if spec.embedders else None
     with judges(spec.metrics or found.metrics, embedder=embedder, writer=spec.writer) as ready:
         yield from evaluate(
