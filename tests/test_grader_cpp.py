@@ -67,7 +67,7 @@ def test_right_candidates_pass_however_they_are_written() -> None:
     [
         {
             BODY.format("return 1;"): "wrong answer",
-            BODY.format("return above(numbers, limit) + 1;"): "exception",  # or a timeout
+            BODY.format("volatile char a[99]; return above(numbers, limit) + a[9];"): "exception",
             BODY.format('throw runtime_error("no");'): "exception",
             BODY.format("return *(volatile int*)0;"): "exception",
             BODY.format("abort();"): "exception",
@@ -97,15 +97,8 @@ def test_right_candidates_pass_however_they_are_written() -> None:
 )
 def test_wrong_candidates_never_pass(verdicts: dict[str, str]) -> None:
     outcomes = all_of({code: code for code in verdicts}, TESTS)
-    assert not [one for one in outcomes.values() if one.passed]
-    endless = BODY.format("return above(numbers, limit) + 1;")
-    assert (
-        outcomes.pop(endless).verdict in ("exception", "timeout (CPU)")
-        if (endless in outcomes)
-        else True
-    )
-    found = {code: one.verdict for code, one in outcomes.items()}
-    assert found == {code: verdicts[code] for code in found}
+    assert [code for code, one in outcomes.items() if one.passed is not False] == []
+    assert {code: one.verdict for code, one in outcomes.items()} == verdicts
 
 
 def test_a_candidate_cannot_change_what_the_tests_mean() -> None:
