@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from workbench.backends.replay import Recorder, read_recording
 from workbench.cli.evaluate import evaluate, record, replay, rescore
 from workbench.cli.grade import grade
-from workbench.errors import BackendError, BadInput, UnknownName
+from workbench.errors import BackendError, BadInput, MissingCorpus, UnknownName
 from workbench.evaluation import (
     EvaluationSpec,
     evaluate_solvers,
@@ -319,6 +319,20 @@ def test_what_decides_the_answers_decides_the_digest(corpus: None) -> None:
     digests = [digest(), *(digest(**one) for one in changes)]
     assert len(set(digests)) == len(digests)
     assert digest(workers=3, samples=5, budget=1.0, cache=False) == digest()
+
+
+def test_an_index_without_the_solutions_is_asked_for_by_its_whole_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_: object) -> None:
+        raise MissingCorpus("It is not indexed.", "Run: workbench index pop --embedder minilm")
+
+    monkeypatch.setattr("workbench.evaluation.spec.open_corpus_index", missing)
+    for exclude, said in ((None, "minilm --exclude humaneval"), ("none", "--embedder minilm")):
+        spec = EvaluationSpec("humaneval", corpus="pop", exclude=exclude)
+        with pytest.raises(MissingCorpus) as raised:
+            spec.arms(SUITE)
+        assert raised.value.remedy.endswith(said)
 
 
 def test_the_oracle_searches_for_the_key_and_hands_out_chunks_alone() -> None:

@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from workbench.backends import check_backend
 from workbench.backends.ready import Calls
 from workbench.corpus import DEFAULT_CHUNKER
-from workbench.errors import BadInput, UnknownName
+from workbench.errors import BadInput, MissingCorpus, UnknownName
 from workbench.prompts import load_template
 from workbench.retrieval import Index, check_retriever
 from workbench.spec import (
@@ -237,7 +237,7 @@ class EvaluationSpec:
         embedders: tuple[str | None, ...] = self.embedders or (None,)
         for number, embedder in enumerate(dict.fromkeys(embedders)):
             names = (self.corpus, embedder, self.chunker, exclude)
-            index = open_corpus_index(*names)
+            index = _opened(*names)
             told = self._search_told(index, exclude)
             found = CorpusRetriever(*names, self.retriever)
             made.append((f" + {self.corpus}/{index.info.embedder}", told, found))
@@ -259,6 +259,20 @@ class EvaluationSpec:
             "k": self.k,
             "exclude": exclude,
         }
+
+
+def _opened(corpus: str, embedder: str | None, chunker: str, exclude: str | None) -> Index:
+    """Open an index; where there is none without the solutions, say how to get that one.
+
+    Raises:
+        MissingCorpus: the corpus was not crawled, or not indexed so.
+    """
+    try:
+        return open_corpus_index(corpus, embedder, chunker, exclude)
+    except MissingCorpus as error:
+        if exclude is None or "workbench index" not in error.remedy:
+            raise
+        raise MissingCorpus(error.cause, f"{error.remedy} --exclude {exclude}") from error
 
 
 _LISTS = ("backends", "agents", "metrics", "embedders")
