@@ -11,6 +11,7 @@ from workbench.corpus import list_corpora
 from workbench.keys import where_keys_are
 from workbench.retrieval import list_indexes
 from workbench.retrieval.embedders import available as available_embedders
+from workbench.sandbox.tiers import sandbox_facts
 from workbench.settings import settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "machine": machine.hardware(),
         "packages": machine.versions(),
         "toolchains": machine.toolchains(),
+        "sandbox": sandbox_facts(),
         "keys": where_keys_are(),
         "backends": {row.name: _state(row) for row in named if row.kind == "backend"},
         "embedders": {row.name: _state(row) for row in named if row.kind == "embedder"},
