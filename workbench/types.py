@@ -123,8 +123,8 @@ class Question:
 
     @property
     def query(self) -> str:
-        """The text to search a corpus with: the request, or else the code handed in."""
-        if self.text.strip():
+        """The text to search a corpus with: what is to be written, or else the code handed in."""
+        if self.text.strip() and (self.task == "generate" or not self.files):
             return self.text
         return "\n\n".join(file.text for file in self.files)
 

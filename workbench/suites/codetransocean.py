@@ -1,8 +1,8 @@
 """CodeTransOcean: programs of Rosetta Code with what they print (Yan et al. 2023).
 
 What is expected is what the data set's own program in the *other* language printed, not what the
-Python program prints. Both solve one task, but few print the very same: run here, 14 of 345 Python
-programs did (half of them are Python 2). So ``python-java``, the published direction, marks nearly
+Python program prints. Both solve one task, but few print the very same: run here, 14 of 339 Python
+programs did. So ``python-java``, the published direction, marks nearly
 every faithful translation wrong; ``java-python`` asks for what can be judged.
 """
 
