@@ -100,8 +100,9 @@ def grade(code: str, tests: Tests, limits: Limits = QUICK) -> Outcome:
         ("os.write(1, b'x' * (9 << 20)); serve(lambda n: n * n)", "killed"),
         ('get(); os.write(4, b"\\xff\\xff\\xff\\xff" + b"x" * (1 << 23))', None),
         ("get(); os.write(4, b'[' * 100000)", None),
-        ('get(); s = "[" * 90000; put(4, {}) if 0 else os.write(4, struct.pack(">I", 90000)'
-         " + s.encode())", None),
+        ('get(); os.write(4, struct.pack(">I", 90000) + b"[" * 90000)', None),
+        ('get(); s = b\'{"value":\' + b"[" * 900 + b"]" * 900 + b"}";'
+         ' os.write(4, struct.pack(">I", len(s)) + s)', None),
     ],
 )  # fmt: skip
 def test_a_candidate_passes_only_by_its_values(code: str, verdict: str, tests: Tests) -> None:
@@ -178,6 +179,16 @@ def test_tests_that_a_language_cannot_run_are_skipped() -> None:
     outcome = run_tests("", SQUARE, Unable(), sandbox(), QUICK)
     assert (outcome.verdict, outcome.passed) == ("skipped", None)
     assert "no such header" in outcome.detail
+
+
+def test_what_cannot_be_prepared_is_our_own_failure() -> None:
+    class Full(Script):
+        def prepare(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    outcome = run_tests("serve(lambda n: n * n)", SQUARE, Full(), sandbox(), QUICK)
+    assert (outcome.verdict, outcome.passed) == ("sandbox failure", None)
+    assert "No space" in outcome.detail
 
 
 class Compiled(Script):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, InUse
 from workbench.sandbox.building import Builder, Failed
 from workbench.sandbox.channels import Channels, Kept, frame
 from workbench.sandbox.jail import End, Jailed
@@ -78,10 +79,10 @@ def run_tests(
     toolchain = runtime.find()
     if toolchain is None:
         return Outcome("skipped", f"no toolchain for {runtime.language} is here", tier=tier.name)
-    if isinstance(runtime, Prepares):
-        runtime.prepare()
     work = _Work(code, runtime, toolchain, tier, limits, stop)
     try:
+        if isinstance(runtime, Prepares):
+            runtime.prepare()
         if isinstance(tests, ProgramTests):
             return work.program_tests(tests)
         if isinstance(tests, CallTests):
@@ -89,6 +90,9 @@ def run_tests(
         return work.output_tests(tests)
     except BadInput as error:
         return Outcome("skipped", str(error), tier=tier.name)
+    except (InUse, OSError, subprocess.SubprocessError) as error:
+        # What all programs share could not be built, or there is no room: no program's fault.
+        return work.outcome("sandbox failure", str(error))
 
 
 @dataclass(slots=True)
@@ -412,7 +416,10 @@ def _last_words(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a value nested too deeply"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
