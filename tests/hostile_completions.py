@@ -619,7 +619,11 @@ def add(a, b):
     Hostile(
         "100 MB of output", _call("for _ in range(100):\n    print('x' * (1 << 20))"), WRONG + DEAD
     ),
-    Hostile("answer of 100 MB", _call("return 'x' * (100 << 20)"), ("killed", "out of memory")),
+    Hostile(
+        "answer of 100 MB",
+        _call("return 'x' * (100 << 20)"),
+        ("killed", "out of memory", "timeout (CPU)"),
+    ),
     Hostile("endless generator", _call("import itertools\nreturn itertools.count()"), WRONG + DEAD),
     Hostile(
         "endless iterator",
