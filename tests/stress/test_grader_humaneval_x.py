@@ -29,8 +29,8 @@ LANGUAGES = tuple(name for name in FILES if name != "python")
 KNOWN: dict[str, dict[str, str]] = {
     # boost/any.hpp, where Boost is not installed
     "cpp": {"22": "skipped", "137": "skipped"},
-    # the package js-md5
-    "javascript": {"162": "exception"},
+    # references that contradict their tests, which in Node only print
+    "javascript": {"112": "wrong answer", "155": "wrong answer"},
 }
 # A body that says nothing. Whoever passes with it has not been tested.
 EMPTY = {
