@@ -26,6 +26,7 @@ class Mean:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.verdict = name == "pass@1"
         self.signature = f"{name}|v:test"
 
     def score(self, answer, example):
@@ -37,12 +38,12 @@ class Mean:
         return sum(means) / len(means) if means else None
 
 
-class Largest(Mean):
-    """A metric whose figure is no mean of its questions."""
+class Pooled(Mean):
+    """A metric whose figure is computed from sums: right answers over words written."""
 
     def aggregate(self, by_question):
-        values = [one.value for some in by_question for one in some if one.value is not None]
-        return max(values) if values else None
+        sums = [one.statistics for some in by_question for one in some if one.value is not None]
+        return sum(one[0] for one in sums) / sum(one[1] for one in sums) if sums else None
 
 
 def evaluation(values, *, arms=None, tags=None, metrics=None, cheap=None) -> EvaluationReport:
@@ -114,11 +115,17 @@ def test_all_pairs_are_corrected_together():
     assert pairs.compare(run, "a", "b", "pass@1").p_corrected is None
 
 
-def test_a_figure_that_is_no_mean_is_resampled_whole():
-    run = evaluation(TWO, metrics=(Largest("pass@1"),))
+def test_a_figure_that_is_no_mean_is_compared_as_it_is():
+    run = evaluation(TWO, metrics=(Pooled("pass@1"),))
+    for place, result in enumerate(run.results):
+        score = result.scores[0]
+        words = 1.0 + place % 3
+        pooled = Score("pass@1", score.value, score.detail, (score.value, words))
+        object.__setattr__(result, "scores", (pooled,))
     pair = pairs.compare(run, "a", "b", "pass@1")
-    assert pair.paired.difference == 0.0  # both have a 1 somewhere, though their means differ
-    assert pair.paired.mean_a == pair.paired.mean_b == 1.0
+    figures_ = [run.figure(name, "pass@1").value for name in "ab"]
+    assert pair.paired.difference == pytest.approx(figures_[0] - figures_[1])
+    assert pair.paired.low < pair.paired.difference < pair.paired.high
 
 
 def test_a_solver_is_not_compared_with_itself_nor_with_a_stranger():

@@ -6,19 +6,15 @@ import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench.errors import BadInput
-from workbench.statistics import LEVEL, Paired, holm, paired
+from workbench.metrics import figures
+from workbench.statistics import LEVEL, Paired, holm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workbench.evaluation.records import Evaluation
-    from workbench.types import Metric, Score
-
-# Of a figure that is no mean, each resample is a pass over all questions.
-_RESAMPLES = 1_000
+    from workbench.types import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,7 @@ class Pair:
     ``paired`` holds the difference a - b with its interval and p-values, ``p_corrected`` the
     p-value among all pairs that were compared (Holm), None where this was the only one. Of the
     questions, ``only_a`` went better for a and ``only_b`` for b: the flips. ``left_out`` were
-    judged for one of the two alone, or for neither.
+    judged for one of the two alone, or for neither. ``verdict`` marks a metric that says yes or no.
     """
 
     a: str
@@ -39,6 +35,7 @@ class Pair:
     only_a: tuple[str, ...] = field(repr=False)
     only_b: tuple[str, ...] = field(repr=False)
     left_out: int = 0
+    verdict: bool = False
     p_corrected: float | None = None
 
     @property
@@ -67,8 +64,14 @@ class Pair:
     @property
     def sentence(self) -> str:
         """The verdict in words, with what it would take to tell where nobody can."""
+        # Shares are told in points of 100, also where samples make them no mere yes or no.
         said = self.paired.sentence(
-            self.a, self.b, p_value=self.p_corrected, lower_is_better=not self.higher_is_better
+            self.a,
+            self.b,
+            p_value=self.p_corrected,
+            lower_is_better=not self.higher_is_better,
+            scale=100.0 if self.verdict else None,
+            unit="points" if self.verdict else None,
         )
         if said.startswith("cannot"):  # a name keeps its case, a word begins the sentence
             said = "C" + said[1:]
@@ -79,9 +82,7 @@ class Pair:
 def compare(evaluation: Evaluation, a: str, b: str, metric: str) -> Pair:
     """Compare two solvers by a metric on the questions that both were judged on.
 
-    Of several samples a question, their mean counts, since questions are what is drawn. A figure
-    that is no mean of its questions (BLEU of a corpus) is resampled whole, on the same questions
-    for both (Koehn, EMNLP 2004).
+    See ``workbench.metrics.figures.compare``: questions are drawn, with all their samples.
 
     Raises:
         UnknownName: the run has no such solver or metric.
@@ -97,11 +98,12 @@ def compare(evaluation: Evaluation, a: str, b: str, metric: str) -> Pair:
             f"{len(shared)} questions have a {metric} of both {a} and {b}.",
             "Two at least are needed: workbench evaluate goes on with what is missing.",
         )
-    scores = [left[one] for one in shared], [right[one] for one in shared]
-    values = [[mean(some) for some in side] for side in scores]
-    found = _of_figures(rule, paired(*values), *scores, values)
+    sides = [[side[one] for one in shared] for side in (left, right)]
+    found = figures.compare(rule, *sides)
+    assert found is not None, "two questions are shared"
+    values = [figures.question_values(rule, side) for side in sides]
     sign = 1 if rule.higher_is_better else -1
-    ahead = [sign * (x - y) for x, y in zip(*values, strict=True)]
+    ahead = [sign * ((x or 0.0) - (y or 0.0)) for x, y in zip(*values, strict=True)]
     return Pair(
         a,
         b,
@@ -111,6 +113,7 @@ def compare(evaluation: Evaluation, a: str, b: str, metric: str) -> Pair:
         tuple(one for one, by in zip(shared, ahead, strict=True) if by > 0),
         tuple(one for one, by in zip(shared, ahead, strict=True) if by < 0),
         len(evaluation.questions) - len(shared),
+        figures.is_verdict(rule),
     )
 
 
@@ -158,40 +161,3 @@ def judged(evaluation: Evaluation, solver: str, metric: str) -> dict[str, list[S
 def mean(scores: Sequence[Score]) -> float:
     """Return the mean of scores that have a value."""
     return sum(score.value or 0.0 for score in scores) / len(scores)
-
-
-def _of_figures(
-    rule: Metric,
-    found: Paired,
-    left: Sequence[Sequence[Score]],
-    right: Sequence[Sequence[Score]],
-    values: Sequence[Sequence[float]],
-) -> Paired:
-    """Put the metric's own figures in place of the means, where these are not the same."""
-    figures = [rule.aggregate(side) for side in (left, right)]
-    means = [float(np.mean(side)) for side in values]
-    if None in figures or np.allclose(figures, means, rtol=1e-9, atol=1e-12):  # type: ignore[arg-type]
-        return found
-    a, b = (figure or 0.0 for figure in figures)
-    dice = np.random.default_rng(0)
-    drawn = []
-    for places in dice.integers(len(left), size=(_RESAMPLES, len(left))):
-        pair = (rule.aggregate([side[place] for place in places]) for side in (left, right))
-        x, y = pair
-        if x is not None and y is not None:
-            drawn.append(x - y)
-    differences = np.asarray(drawn)
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(differences, (tail, 1 - tail))
-    # Shifted to a mean of zero, as in ``statistics.paired_bootstrap``.
-    as_far = np.abs(differences - (a - b)) >= abs(a - b) * (1 - 1e-12)
-    p_value = (1 + int(as_far.sum())) / (len(differences) + 1)
-    return replace(
-        found,
-        mean_a=a,
-        mean_b=b,
-        difference=a - b,
-        low=float(low),
-        high=float(high),
-        p_bootstrap=p_value,
-    )

@@ -40,8 +40,9 @@ _HEADS: Mapping[str, re.Pattern[str]] = {
 class Program:
     """One problem in one language.
 
-    ``declaration`` ends where the body of ``entry_point`` begins, and ``before`` is the part of it
-    above the function: imports, helpers, the head of a class. ``whole`` is the solution.
+    ``declaration`` ends where the body of ``entry_point`` begins, and ``before`` is what stands
+    above the function: imports, helpers, the head of a class. ``stub`` is the head of the function
+    itself, and ``whole`` the solution.
     """
 
     number: int
@@ -49,13 +50,9 @@ class Program:
     entry_point: str
     before: str
     declaration: str
+    stub: str
     whole: str
     test: str
-
-    @property
-    def stub(self) -> str:
-        """The head of the function itself, without its body."""
-        return self.declaration.removeprefix(self.before)
 
 
 def load(argument: str) -> Suite:
@@ -125,15 +122,26 @@ def _program(name: str, row: Mapping[str, Any]) -> Program:
         raise ValueError(f"{row['task_id']} declares no function")
     head = heads[-1]
     imports = f"{row['import'].strip()}\n\n" if row.get("import", "").strip() else ""
+    helpers = _go_helpers(row) if name == "go" else ""
+    # The declaration of C++ 38 runs on into the solution.
+    start = given[: head.end()] + "\n" if name == "cpp" else given
     return Program(
         number=int(row["task_id"].rpartition("/")[2]),
         language=name,
         entry_point=head[1],
-        before=given[: head.start()],
+        before=helpers + given[: head.start()],
         declaration=given[: head.end()],
-        whole=imports + given + row["canonical_solution"],
+        stub=given[head.start() : head.end()],
+        whole=imports + helpers + start + row["canonical_solution"],
         test=row.get("test_setup", "") + row["test"],
     )
+
+
+def _go_helpers(row: Mapping[str, Any]) -> str:
+    """Return the functions of a Go problem that its prompt alone has, "" for most."""
+    text = re.sub(r"^//.*\n|^import \((?:.|\n)*?^\)\n", "", row["prompt"], flags=re.MULTILINE)
+    before = text.strip().removesuffix(row["declaration"].strip()).strip()
+    return f"{before}\n\n" if before.startswith("func ") else ""
 
 
 def _example(source: Program, target: Program) -> Example:
