@@ -129,7 +129,7 @@ def _program(name: str, row: Mapping[str, Any]) -> Program:
         number=int(row["task_id"].rpartition("/")[2]),
         language=name,
         entry_point=head[1],
-        before=helpers + given[: head.start()],
+        before=(imports if name == "go" else "") + helpers + given[: head.start()],
         declaration=given[: head.end()],
         stub=given[head.start() : head.end()],
         whole=imports + helpers + start + row["canonical_solution"],
