@@ -17,6 +17,7 @@ from workbench.types import CallTests, Example, OutputTests, ProgramTests, Tests
 
 _INDENT = "    "
 _METHOD = re.compile(r"(\w+)\(\)\.(\w+)")
+_GO_FILE = re.compile(r"^package \w+", re.MULTILINE)
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 
 # What stands before the name where a function is defined, and not called.
@@ -53,6 +54,8 @@ def assemble(answer: str, example: Example) -> str:
     if language == "python":
         return _assemble_python(answer, reference.prefix, _prelude(tests), name)
     if name is None or not reference.prefix or defines(answer, name, language):
+        return answer
+    if language == "go" and _GO_FILE.search(answer):  # a whole file, with another name in it
         return answer
     return reference.prefix.rstrip() + "\n" + answer
 
