@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import REAL_SUITES
 
 from workbench import corpus as corpora
 from workbench.corpus.contamination import Contamination, find_contamination
 from workbench.corpus.entries import make_document
 from workbench.corpus.stdlib import StandardLibrary
 from workbench.errors import BadInput, UnknownName
+from workbench.suites.humaneval import WHEEL
 from workbench.suites.solutions import SOLUTIONS, load_solutions
 from workbench.types import Chunk
 
@@ -268,8 +270,14 @@ def write_lines(path: Path, rows: Iterable[object]) -> Path:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of data sets with one problem each."""
     folder = tmp_path / "data"
-    row = {"task_id": "Python/0", "declaration": "def f():\n", "canonical_solution": "    pass\n"}
-    write_lines(folder / "humaneval-x/humaneval_python.jsonl.gz", [row])
+    row = {
+        "task_id": "HumanEval/0",
+        "prompt": 'def f():\n    """Do\n\n    nothing."""\n',
+        "canonical_solution": "    pass\n",
+        "test": "def check(candidate):\n    assert candidate() is None\n",
+        "entry_point": "f",
+    }
+    write_lines(folder / "humaneval/HumanEval.jsonl.gz", [row])
     for name, task in {"v0.2.0-train": "two-sum", "v0.3.1-test": "three-sum"}.items():
         row = {"task_id": task, "completion": f"class {name[-1]}: ...\n"}
         write_lines(folder / f"leetcode/LeetCodeDataset-{name}.jsonl.gz", [row])
@@ -283,14 +291,32 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_each_suite_has_its_solutions(data: Path) -> None:
     assert {entry.name: load_solutions(entry.name) for entry in SOLUTIONS} == {
-        "humaneval": {"Python/0": "def f():\n    pass\n"},
+        "humaneval": {"HumanEval/0": "def f():\n    pass\n"},
         "mbpp": {"2": "x"},
         "leetcode": {"two-sum": "class n: ...\n", "three-sum": "class t: ...\n"},
         "cosqa": {"5": "def g(): ..."},
     }
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in SOLUTIONS])
+@pytest.fixture
+def packages(home: Path) -> None:
+    """The wheels of problem sets that were fetched before."""
+    home.mkdir()
+    (home / "suites").symlink_to(REAL_SUITES, target_is_directory=True)
+    if not WHEEL.is_here:
+        pytest.skip("HumanEval's package is not here; run: workbench suites show humaneval")
+
+
+@pytest.mark.usefixtures("packages")
+def test_what_a_package_carries_needs_no_data() -> None:
+    solutions = load_solutions("humaneval")
+    assert len(solutions) == 164
+    for code in solutions.values():
+        statements = [one for one in ast.walk(ast.parse(code)) if isinstance(one, ast.Expr)]
+        assert not any(isinstance(one.value, ast.Constant) for one in statements)
+
+
+@pytest.mark.parametrize("name", [one.name for one in SOLUTIONS if one.name != "humaneval"])
 def test_missing_data_names_the_variable_and_the_file(
     name: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +366,7 @@ def test_a_wrong_name_gets_the_nearest() -> None:
 
 
 @needs_data
+@pytest.mark.usefixtures("packages")
 @pytest.mark.parametrize(
     ("suite", "count"), [("humaneval", 164), ("mbpp", 427), ("leetcode", 2118)]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from workbench.errors import BadInput, UnknownName
@@ -12,7 +13,7 @@ SOLUTIONS = Registry("suite with solutions")
 SOLUTIONS.add(
     "humaneval",
     "workbench.suites.solutions:humaneval",
-    "HumanEval: 164 Python functions; in WORKBENCH_DATA",
+    "HumanEval: 164 Python functions; out of its package, or WORKBENCH_DATA",
 )
 SOLUTIONS.add(
     "mbpp",
@@ -56,9 +57,24 @@ def load_solutions(name: str) -> dict[str, str]:
 
 
 def humaneval() -> dict[str, str]:
-    """Return signature and body of HumanEval's canonical solutions, without their prompts."""
-    path = data_file("humaneval-x/humaneval_python.jsonl.gz")
-    return _read(path, "task_id", "declaration", "canonical_solution")
+    """Return HumanEval's canonical solutions, without the docstrings that ask for them."""
+    from workbench.suites.humaneval import load
+
+    return {
+        example.question.id: _without_docstrings(example.reference.texts[0])
+        for example in load().examples
+        if example.reference.texts
+    }
+
+
+def _without_docstrings(code: str) -> str:
+    """Return a Python program without the texts in it that do nothing, each in lines of its own."""
+    lines = code.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            first, last = node.lineno - 1, node.end_lineno
+            lines[first:last] = [""] * len(lines[first:last])  # so that the numbers stay
+    return "".join(lines)
 
 
 def mbpp() -> dict[str, str]:
