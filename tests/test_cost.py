@@ -170,10 +170,10 @@ def test_a_hosted_model_is_not_charged_for_this_machine() -> None:
 # --- a solved problem ------------------------------------------------------------------
 
 
-def test_without_scores_it_is_said_that_there_are_none_yet() -> None:
+def test_without_a_verdict_it_is_said_that_there_is_none() -> None:
     one = only([result("1", call(cost=0.01))])
     assert (one.solved, one.per_solved) == (None, None)
-    assert "no scores yet" in cells(one)
+    assert "no pass@1 score" in cells(one)
 
 
 def test_failures_are_paid_by_what_was_solved() -> None:
@@ -197,10 +197,30 @@ def test_a_problem_is_solved_once_however_many_samples_solve_it() -> None:
 
 def test_what_nobody_could_judge_is_not_solved_and_no_verdict_either() -> None:
     assert only([result("1", call(cost=0.01), passed=None)]).solved is None
-    mixed = only(
-        [result("1", call(cost=0.01), passed=None), result("2", call(cost=0.01), passed=1)]
-    )
-    assert mixed.solved == 1
+    # Of 3 problems one is right, one wrong; the third may be either, as may a sample of the first.
+    results = [
+        result("1", call(cost=0.01), passed=1),
+        result("1", call(cost=5), passed=None, sample=1),
+        result("2", call(cost=0.03), passed=0),
+        result("3", call(cost=7), passed=None),
+        result("4", call(cost=9)),
+    ]
+    mixed = only(results)
+    assert (mixed.solved, mixed.unjudged) == (1, 3)
+    assert mixed.per_solved.mean == pytest.approx(0.04)
+    assert any("1 solved, 3 not judged" in cell for cell in cells(mixed))
+
+
+def test_an_error_solves_nothing_and_is_paid_for() -> None:
+    broken = Result("a", "2", 0, None, error="broke", partial=call(cost=0.02))
+    one = only([result("1", call(cost=0.01), passed=1), broken])
+    assert (one.solved, one.unjudged) == (1, 0)
+    assert one.per_solved.mean == pytest.approx(0.03)
+
+
+def test_scores_of_texts_are_no_verdict() -> None:
+    scored = Result("a", "1", 0, result("1", call(cost=1)).answer, (Score("BLEU", 1.0),))
+    assert only([scored]).solved is None
 
 
 def test_where_nothing_is_solved_there_is_no_price_of_it() -> None:
@@ -282,7 +302,7 @@ def test_it_is_written_as_table_json_html_and_picture() -> None:
     )
     assert cost.df.loc["a", "per_answer"] == pytest.approx(0.015)
     assert json.loads(cost.to_json())["solvers"][1]["usd"] is None
-    assert "no scores yet" in run_cost_html(cost.solvers, cost.notes)
+    assert "no pass@1 score" in run_cost_html(cost.solvers, cost.notes)
     figure = cost.figure()
     assert list(figure.data[0].x) == [pytest.approx(0.015)]
     assert "unknown: b" in figure.layout.title.subtitle.text

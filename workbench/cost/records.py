@@ -170,8 +170,9 @@ class SolverCost:
     machine of a local model cost meanwhile, None where no price an hour was named.
 
     ``per_answer`` is the mean over answers, cached ones at what they had cost, the machine
-    included; ``per_solved`` all cost by the problems of which an answer was right. ``solved`` is
-    None where no answer was scored.
+    included; ``per_solved`` the cost of what was judged by the problems of which an answer was
+    right. ``solved`` is None where no answer was judged, ``unjudged`` are the answers that were
+    not: their cost and their problems count in neither.
     """
 
     solver: str
@@ -193,6 +194,7 @@ class SolverCost:
     machine_usd: float | None
     per_answer: Mean | None
     solved: int | None
+    unjudged: int
     per_solved: Mean | None
 
 

@@ -207,7 +207,7 @@ def _solver_cost(
         for result, some in zip(results, priced, strict=True)
         if result.answer is not None
     ]
-    solved, per_solved = _per_solved(results, priced)
+    solved, unjudged, per_solved = _per_solved(results, priced)
     local = bool(calls) and all(is_local(call.completion.model) for call in calls)
     return SolverCost(
         solver=solver,
@@ -231,6 +231,7 @@ def _solver_cost(
         else None,
         per_answer=_mean(answered),
         solved=solved,
+        unjudged=unjudged,
         per_solved=per_solved,
     )
 
@@ -261,24 +262,34 @@ def _price_now(completion: Completion, price: Price | None) -> float | None:
 
 def _per_solved(
     results: Sequence[Result], priced: Sequence[Sequence[_Call]]
-) -> tuple[int | None, Mean | None]:
-    """Return how many problems were solved, and all cost by their number.
+) -> tuple[int | None, int, Mean | None]:
+    """Return how many problems were solved, the answers without a verdict, and the cost of one.
 
+    What nobody judged, or not yet, may be right or wrong: it counts neither as cost nor as a
+    problem. An error is no such answer: it solves nothing, and what came of it was paid for.
     The interval is over problems: their costs and whether they were solved are drawn together.
     """
-    if not any(_verdict(result) is not None for result in results):
-        return None, None
+    verdicts = [_verdict(result) for result in results]
+    unjudged = sum(
+        verdict is None and result.answer is not None
+        for result, verdict in zip(results, verdicts, strict=True)
+    )
+    if all(verdict is None for verdict in verdicts):
+        return None, unjudged, None
     costs: dict[str, list[float | None]] = {}
     solved: dict[str, bool] = {}
-    for result, calls in zip(results, priced, strict=True):
-        costs.setdefault(result.question_id, []).append(_sum(call.total for call in calls))
-        solved[result.question_id] = solved.get(result.question_id, False) or bool(_verdict(result))
+    for result, verdict, calls in zip(results, verdicts, priced, strict=True):
+        if verdict is None and result.answer is not None:
+            continue
+        name = result.question_id
+        costs.setdefault(name, []).append(_sum(call.total for call in calls))
+        solved[name] = solved.get(name, False) or bool(verdict)
     count = sum(solved.values())
     spent = [_sum(some) for some in costs.values()]
     total = _sum(spent)
     if total is None or not count:
-        return count, None
-    return count, Mean(total / count, *_ratio_ends(spent, list(solved.values())))
+        return count, unjudged, None
+    return count, unjudged, Mean(total / count, *_ratio_ends(spent, list(solved.values())))
 
 
 def _verdict(result: Result) -> bool | None:

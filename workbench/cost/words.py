@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from workbench.cost.records import Crossover, Mean, Point, Reckoning, SolverCost, Span
 
 UNKNOWN = "unknown"
-NO_SCORES = "no scores yet"
+NO_VERDICTS = "no pass@1 score"
 
 # What the page of the UI and a notebook need; theme.css has the rest.
 STYLE = (
@@ -247,12 +247,13 @@ def mean(one: Mean | None) -> str:
 
 
 def solved(one: SolverCost) -> str:
-    """Return what a solved problem cost; in words where there are no scores or none is solved."""
+    """Return what a solved problem cost; in words where nothing was judged or none is solved."""
     if one.solved is None:
-        return NO_SCORES
+        return NO_VERDICTS
+    left = f", {one.unjudged:,} not judged" if one.unjudged else ""
     if one.solved == 0:
-        return "none solved"
-    return f"{mean(one.per_solved)}, {one.solved:,} solved"
+        return f"none solved{left}"
+    return f"{mean(one.per_solved)}, {one.solved:,} solved{left}"
 
 
 def run_cost_html(solvers: Sequence[SolverCost], notes: Sequence[str]) -> str:
