@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import threading
 import time
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from workbench.backends.prices import price_of
 from workbench.cancel import cancelled, cancelled_by
 from workbench.cli.cost import throughput as command
-from workbench.cost import OwnGpu, load_throughput, throughput
+from workbench.cost import OwnGpu, Throughput, load_throughput, throughput
 from workbench.cost.cases import Case, worked_example
 from workbench.cost.prompts import PROMPTS
 from workbench.cost.throughput import list_throughputs
@@ -90,18 +91,61 @@ def test_so_many_requests_are_under_way_at_a_time(measuring: Measuring) -> None:
         assert fake.most == concurrency
 
 
+class Clocked:
+    """Answers by a clock of its own, which no busy machine slows down.
+
+    First comes the warm-up; then 8 requests one by one, and 8 of which 4 meet before they are
+    answered: ``together`` in a tenth of a second, or one after the other in a tenth each.
+    """
+
+    def __init__(self, together: bool) -> None:
+        self.together = together
+        self.asked = itertools.count()
+        self.lock = threading.Lock()
+        self.meeting = threading.Barrier(4, timeout=60)
+        self.now = 0.0
+
+    def answer(self) -> None:
+        with self.lock:
+            self.now += 0.1
+
+    def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
+        with self.lock:
+            at_once = next(self.asked) > 8
+        met = self.meeting.wait() if at_once else 0
+        if met == 0 or not self.together:
+            self.answer()
+        if at_once and self.together:
+            self.meeting.wait()  # until it has been answered
+        yield Completion("abcd", 10, 4, 0.1, None, "stop", NAME)
+
+
+@pytest.fixture
+def clocked(measuring: Measuring, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], Throughput]:
+    """Measure a ``Clocked`` at 1 and at 4 requests at a time."""
+
+    def measure(together: bool) -> Throughput:
+        fake = Clocked(together)
+        measuring(fake)
+        clock = SimpleNamespace(perf_counter=lambda: fake.now, monotonic=time.monotonic)
+        monkeypatch.setattr(importlib.import_module("workbench.cost.throughput"), "time", clock)
+        *_, measured = throughput(NAME, [1, 4], requests=8, repeats=1)
+        return measured
+
+    return measure
+
+
 def test_what_answers_in_parallel_answers_more_and_what_does_not_waits(
-    measuring: Measuring,
+    clocked: Callable[[bool], Throughput],
 ) -> None:
-    measuring(Fake(0.1))
-    *_, wide = throughput(NAME, [1, 4], requests=8, repeats=1)
-    # Four times as many, and far fewer only on a machine that is very busy.
-    assert wide.points[1].requests_per_second > 1.5 * wide.points[0].requests_per_second
+    wide = clocked(True)
+    assert [point.requests_per_second for point in wide.points] == pytest.approx([10, 40])
+    assert wide.points[1].latency_p95 == pytest.approx(0.1)
     assert wide.best.concurrency == 4
-    measuring(Fake(0.05, slots=1))
-    *_, narrow = throughput(NAME, [1, 4], requests=8, repeats=1)
-    assert narrow.points[1].requests_per_second < 1.5 * narrow.points[0].requests_per_second
-    assert narrow.points[1].latency_p95 > 1.5 * narrow.points[0].latency_p95
+    narrow = clocked(False)
+    assert [point.requests_per_second for point in narrow.points] == pytest.approx([10, 10])
+    assert narrow.points[0].latency_p95 == pytest.approx(0.1)
+    assert narrow.points[1].latency_p95 > 0.2
 
 
 def test_rates_are_counts_by_time_and_the_warm_up_is_in_none(measuring: Measuring) -> None:
@@ -117,7 +161,7 @@ def test_rates_are_counts_by_time_and_the_warm_up_is_in_none(measuring: Measurin
     assert len(point.repeats) == 3
     assert sum(one.seconds for one in point.repeats) == pytest.approx(point.seconds)
     assert 0.02 <= point.latency_p50 <= point.latency_p95
-    assert point.first_token_p50 < 0.02
+    assert point.first_token_p50 <= point.latency_p50
 
 
 def test_errors_are_counted_and_not_averaged_in(measuring: Measuring) -> None:
@@ -126,7 +170,32 @@ def test_errors_are_counted_and_not_averaged_in(measuring: Measuring) -> None:
     (point,) = measured.points
     assert (point.requests, point.errors) == (5, 5)
     assert point.requests_per_second == pytest.approx(5 / point.seconds)
-    assert point.latency_p50 == pytest.approx(0.02, abs=0.015)
+    assert point.tokens_per_second == pytest.approx(5 * 4 / point.seconds)
+
+
+def test_the_times_of_errors_are_not_averaged_in(
+    measuring: Measuring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Reading):
+        def stream(self, prompt: Prompt, params: SamplingParams) -> Iterator[Token | Completion]:
+            self.prompts.append("")
+            failing = len(self.prompts) % 2 == 0
+            self.now += 9.0 if failing else 0.5
+            yield Token("a")
+            if failing:
+                raise BackendError("The server refused.")
+            self.now += 0.25
+            yield Completion("a", 10, 4, 1.0, 0.0, "stop", NAME)
+
+    fake = Failing()
+    measuring(fake)
+    clock = SimpleNamespace(perf_counter=lambda: fake.now, monotonic=time.monotonic)
+    monkeypatch.setattr(importlib.import_module("workbench.cost.throughput"), "time", clock)
+    *_, measured = throughput(NAME, [1], requests=10, repeats=1)
+    (point,) = measured.points
+    assert (point.errors, point.seconds) == (5, pytest.approx(5 * 9.75))
+    assert point.latency_p50 == point.latency_p95 == pytest.approx(0.75)
+    assert point.first_token_p50 == pytest.approx(0.5)
 
 
 def test_where_nothing_is_answered_there_are_no_times_and_no_best(measuring: Measuring) -> None:
@@ -234,23 +303,19 @@ def test_closing_stops_the_requests_and_keeps_nothing(measuring: Measuring) -> N
     assert not settings().throughput.exists()
 
 
-def test_a_cancelled_measurement_stops_a_slow_backend_within_two_seconds(
-    measuring: Measuring,
-) -> None:
-    fake = Fake(60, slots=8)
+def test_a_cancelled_measurement_stops_a_slow_backend(measuring: Measuring) -> None:
+    fake = Fake(600, slots=8)
     measuring(fake)
     fake.seconds = 0.0
     stop = threading.Event()
     states = throughput(NAME, [1, 2], requests=4, repeats=1)
     with cancelled_by(stop):
         next(states)
-        fake.seconds = 60
+        fake.seconds = 600
         threading.Timer(0.2, stop.set).start()
-        begun = time.monotonic()
         with pytest.raises(Cancelled):
             next(states)
-    assert time.monotonic() - begun < 2
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 60
     while fake.running and time.monotonic() < deadline:
         time.sleep(0.01)
     assert fake.running == 0
@@ -264,7 +329,7 @@ def test_a_backend_that_hangs_is_given_up(
     measuring(fake)
     states = throughput(NAME, [1, 2], requests=2, repeats=1)
     next(states)
-    fake.seconds = 60
+    fake.seconds = 600
     monkeypatch.setenv("WORKBENCH_CALL_TIMEOUT", "0.3")
     with pytest.raises(DeadlineExceeded, match=r"within 0\.3 seconds"):
         next(states)

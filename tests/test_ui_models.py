@@ -87,22 +87,23 @@ def test_two_pages_never_pull_the_same_at_once(tab, monkeypatch):
 
     def pull(name):
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     monkeypatch.setattr(models.api, "pull", pull)
     first = threading.Thread(target=lambda: list(tab.do_pull(Session(), "minilm")), daemon=True)
     first.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert "being pulled already" in last(tab, tab.do_pull(Session(), "minilm"))[tab.notice]
     go_on.set()
-    first.join(10)
+    first.join(60)
     assert "is here" in last(tab, tab.do_pull(Session(), "minilm"))[tab.notice]
 
 
 def test_a_pull_is_stopped_between_two_steps_of_its_bar(tab, monkeypatch):
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def pull(name):
+        begun.set()
         try:
             with bar(total=1e9, desc=name, unit="B") as progress:
                 while True:
@@ -116,9 +117,10 @@ def test_a_pull_is_stopped_between_two_steps_of_its_bar(tab, monkeypatch):
     updates = tab.do_pull(session, "minilm")
     next(updates)
     next(updates)
+    assert begun.wait(60)  # stopped earlier, it would not begin at all
     tab.stop(session)
     assert "Stopped" in last(tab, updates)[tab.notice]
-    assert ended.wait(2)
+    assert ended.wait(60)
 
 
 def test_what_is_wrong_is_said_in_one_line(tab, monkeypatch):
