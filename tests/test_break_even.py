@@ -312,6 +312,8 @@ def test_what_can_undo_it_comes_first_and_what_does_nothing_last() -> None:
         lambda: break_even(PAPER, OwnGpu(1.0), load=-1),
         lambda: break_even(PAPER, OwnGpu(1.0), ranges={"usd_per_hour": (5, 3)}),
         lambda: break_even(PAPER, OwnGpu(1.0), ranges={"gpus": (1, 2.5)}),
+        lambda: break_even(PAPER, OwnGpu(1.0), ranges={"usd_per_hour": (2, 3)}),
+        lambda: break_even(PAPER, OwnGpu(1.0), ranges={"usd_per_hour": (0.5, 0.9)}),
         lambda: break_even(PAPER, OwnGpu(1.0, 1, (5.0,)), ranges={"utilisation": (0.5, 1.5)}),
         lambda: break_even(PAPER, OwnGpu(1.0, 1, (5.0,)), ranges={"utilisation": (0, 1)}),
         lambda: break_even(

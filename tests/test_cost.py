@@ -236,6 +236,13 @@ def test_an_interval_may_have_no_end() -> None:
     assert any("no end" in cell for cell in cells(one))
 
 
+def test_what_costs_nothing_has_no_interval() -> None:
+    results = [result(str(at), call(cost=0.0), passed=float(at == 0)) for at in range(4)]
+    one = only(results)
+    assert (one.per_solved.mean, one.per_solved.low, one.per_solved.high) == (0.0, None, None)
+    assert "0 USD, 1 solved" in cells(one)
+
+
 # --- where it comes from ---------------------------------------------------------------
 
 
@@ -260,6 +267,15 @@ def test_a_comparison_costs_what_its_columns_do() -> None:
     cost = run_cost(Comparison(Question("q", "generate", "x"), columns, "run"))
     assert [solver.solver for solver in cost.solvers] == ["a"]
     assert cost.solvers[0].usd == 0.01
+
+
+def test_last_is_the_newest_run() -> None:
+    with pytest.raises(BadInput, match="no stored run"):
+        run_cost("last")
+    stored(result("1", call(cost=1)))
+    newest = stored(result("1", call(cost=2)))
+    assert run_cost("last") == run_cost(newest)
+    assert run_cost("last").solvers[0].usd == 2
 
 
 def test_a_run_that_is_not_there_or_empty_is_said_so() -> None:

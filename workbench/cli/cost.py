@@ -23,7 +23,7 @@ cost_app = typer.Typer(
 
 @cost_app.command("run")
 def cost_run(
-    run: Annotated[str, typer.Argument(help="The id of a stored run.")],
+    run: Annotated[str, typer.Argument(help="The id of a stored run, or 'last'.")],
     hourly: Annotated[
         float | None, typer.Option(min=0, help="USD that this machine costs an hour.")
     ] = None,
@@ -48,7 +48,8 @@ def cost_break_even(
     input_tokens: Annotated[float | None, typer.Option(help="Tokens in of a request.")] = None,
     output_tokens: Annotated[float | None, typer.Option(help="Tokens out of a request.")] = None,
     run: Annotated[
-        str | None, typer.Option(help="Or the stored run whose requests to count.")
+        str | None,
+        typer.Option(help="Or the stored run whose requests to count; 'last': the newest."),
     ] = None,
     solver: Annotated[str | None, typer.Option(help="Only this solver's of the run.")] = None,
     usd_per_hour: Annotated[

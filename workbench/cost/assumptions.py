@@ -199,7 +199,8 @@ def check_ranges(ranges: Ranges, values: Mapping[str, float]) -> None:
 
     Raises:
         UnknownName: a range is of no assumption of this case.
-        BadInput: its ends are no numbers that the assumption may take, or are the wrong way round.
+        BadInput: its ends are no numbers that the assumption may take, are the wrong way round, or
+            what was taken lies outside.
     """
     for name, (low, high) in ranges.items():
         if name not in values:
@@ -212,6 +213,15 @@ def check_ranges(ranges: Ranges, values: Mapping[str, float]) -> None:
             raise BadInput(f"{title} is from {low:g} to {high:g}.", "It is a share, up to 1.")
         if name == "gpus" and not (low >= 1 and low == int(low) and high == int(high)):
             raise BadInput(f"{title} is from {low:g} to {high:g}.", "Give whole numbers from 1.")
+        # Rounded as it is shown: who types the mean that was told means that.
+        if not low <= values[name] <= high and f"{values[name]:.6g}" not in (
+            f"{low:.6g}",
+            f"{high:.6g}",
+        ):
+            raise BadInput(
+                f"{title} is from {low:g} to {high:g}, but {values[name]:.6g} is what was taken.",
+                "Give ends around it, or another number.",
+            )
 
 
 def read_range(text: str) -> tuple[str, tuple[float, float]]:

@@ -85,9 +85,9 @@ class RunCost:
 def run_cost(
     run: str | Comparison | Iterable[Result], *, hourly_usd: float | None = None
 ) -> RunCost:
-    """Add up what a stored run (by its id), a comparison, or results cost, solver by solver.
+    """Add up what a stored run, a comparison, or results cost, solver by solver.
 
-    ``hourly_usd`` is what an hour of this machine costs; it is charged for the seconds in which a
+    A stored run is named by its id; "last" is the newest of any kind. ``hourly_usd`` is what an hour of this machine costs; it is charged for the seconds in which a
     local model answered, one call after the other.
 
     Raises:
@@ -150,7 +150,8 @@ def _complete_calls(run: str, solver: str | None) -> list[Completion]:
 def _results(run: str | Comparison | Iterable[Result]) -> tuple[str | None, list[Result]]:
     name: str | None = None
     if isinstance(run, str):
-        name, results = run, [result for _, result in Store(settings().runs).results(run)]
+        name = _newest() if run == "last" else run
+        results = [result for _, result in Store(settings().runs).results(name)]
     elif isinstance(run, Comparison):
         name, results = run.run, _of_comparison(run)
     else:
@@ -160,6 +161,14 @@ def _results(run: str | Comparison | Iterable[Result]) -> tuple[str | None, list
             f"{f'The run {name}' if name else 'This'} has no results.", "Choose another run."
         )
     return name, results
+
+
+def _newest() -> str:
+    """Return the id of the run that was begun last."""
+    rows = Store(settings().runs).runs(1)
+    if not rows:
+        raise BadInput("There is no stored run.", "Run: workbench ask ... or workbench evaluate")
+    return rows[0].id
 
 
 def _of_comparison(comparison: Comparison) -> list[Result]:
@@ -302,9 +311,9 @@ def _verdict(result: Result) -> bool | None:
 def _ratio_ends(
     spent: Sequence[float | None], solved: Sequence[bool]
 ) -> tuple[float | None, float | None]:
-    if len(spent) < 2:
-        return None, None
     known = [cost for cost in spent if cost is not None]
+    if len(known) < 2 or not any(known):  # what costs nothing does so however few are solved
+        return None, None
     costs, hits = resampled_means([known, [float(one) for one in solved]], np.random.default_rng(0))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(hits > 0, costs / hits, np.inf)
