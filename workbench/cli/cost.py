@@ -49,7 +49,7 @@ def cost_break_even(
     output_tokens: Annotated[float | None, typer.Option(help="Tokens out of a request.")] = None,
     run: Annotated[
         str | None,
-        typer.Option(help="Or the stored run whose requests to count; 'last': the newest."),
+        typer.Option(help="Or the stored run whose requests to count, or 'last'."),
     ] = None,
     solver: Annotated[str | None, typer.Option(help="Only this solver's of the run.")] = None,
     usd_per_hour: Annotated[

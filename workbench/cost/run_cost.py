@@ -87,8 +87,9 @@ def run_cost(
 ) -> RunCost:
     """Add up what a stored run, a comparison, or results cost, solver by solver.
 
-    A stored run is named by its id; "last" is the newest of any kind. ``hourly_usd`` is what an hour of this machine costs; it is charged for the seconds in which a
-    local model answered, one call after the other.
+    A stored run is named by its id; "last" is the newest of any kind. ``hourly_usd`` is what an
+    hour of this machine costs; it is charged for the seconds in which a local model answered, one
+    call after the other.
 
     Raises:
         UnknownName: no run has that id.
