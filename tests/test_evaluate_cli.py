@@ -519,6 +519,30 @@ def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
         grade_samples(PREFIXED, tmp_path / "nothing.jsonl", Judge())
 
 
+def test_a_line_nested_too_deeply_is_one_bad_row(tmp_path: Path) -> None:
+    rows = ["[" * 100_000, sample("H/0", "    right")]
+    report = grade_samples(PREFIXED, samples_file(tmp_path, *rows), Judge())
+    assert report.bad == ("Row 1: it is no JSON.",)
+
+
+@pytest.mark.parametrize("damage", ["no gzip", "cut off", "changed", "latin"])
+def test_a_damaged_file_of_samples_says_so(damage: str, tmp_path: Path) -> None:
+    text = "".join(f"{json.dumps(sample('H/0', str(n * n)))}\n" for n in range(500))
+    packed = bytearray(gzip.compress(text.encode("utf-8")))
+    packed[100:120] = bytes(20)
+    content = {
+        "no gzip": b"plain",
+        "cut off": gzip.compress(text.encode())[:900],
+        "changed": bytes(packed),
+        "latin": gzip.compress(b"caf\xe9\n"),
+    }[damage]
+    file = tmp_path / "samples.jsonl.gz"
+    file.write_bytes(content)
+    said = "is not UTF-8" if damage == "latin" else "it is damaged"
+    with pytest.raises(BadInput, match=said):
+        grade_samples(PREFIXED, file, Judge())
+
+
 def can_grade() -> str | None:
     try:
         with Grader(workers=1) as grader:

