@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from workbench.settings import settings
 
 # Before huggingface_hub is imported, which reads it once: else it tries for half a minute.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program
+# that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_MODELS = settings().models
 REAL_SUITES = settings().home / "suites"

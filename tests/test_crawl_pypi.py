@@ -275,9 +275,9 @@ def test_an_index_on_this_disk_is_verified_too(
     page = tmp_path / "simple" / "good-name" / "index.html"
     page.parent.mkdir(parents=True)
     archive = tmp_path / "good_name-1.0.tar.gz"
-    archive.write_bytes(sdist())
+    archive.write_bytes(made := sdist())  # gzip writes down the second
     monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "simple").as_uri())
-    for digest, outcome in (("0" * 64, WrongHash), (hashlib.sha256(sdist()).hexdigest(), None)):
+    for digest, outcome in (("0" * 64, WrongHash), (hashlib.sha256(made).hexdigest(), None)):
         page.write_text(f'<a href="{archive.as_uri()}#sha256={digest}">{archive.name}</a>')
         if outcome:
             with pytest.raises(outcome):
@@ -285,7 +285,7 @@ def test_an_index_on_this_disk_is_verified_too(
             assert kept() == []
         else:
             assert list(read("good-name==1.0")) == ["src/mod.py"]
-    assert archive.read_bytes() == sdist() and fake.requests == []
+    assert archive.read_bytes() == made and fake.requests == []
 
 
 def test_two_at_once_download_once(fake: FakeIndex) -> None:

@@ -125,6 +125,7 @@ def test_an_error_of_the_grader_ends_the_check() -> None:
     class Broken(ByWord):
         def grade(self, code: str, tests: Tests, language: str) -> Outcome:
             self.graded.append((code, tests, language))
+            time.sleep(0.02)  # as a grader takes, so that the check can end before all were tried
             raise WorkbenchError("No sandbox.")
 
     grader = Broken({})

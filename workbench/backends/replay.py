@@ -249,10 +249,10 @@ def read_recording(file: Path) -> list[dict[str, Any]]:
 
 
 def _check(record: dict[str, Any]) -> None:
+    _ = record["digest"], record["params"]  # fails where it is no dict at all
     if len(record.get("tokens", ())) != len(record.get("seconds", ())):
         raise ValueError("as many waits as tokens")
     _COMPLETION.validate_python(record["completion"])
-    _ = record["digest"], record["params"]
 
 
 def _without_sample(params: dict[str, Any]) -> dict[str, Any]:
