@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -27,17 +28,24 @@ MAX_IDS = 8
 
 
 def show_menu(rows: Sequence[Whereabouts], retrieval: Sequence[Entry]) -> None:
-    """Print the suites of problems, and those of queries."""
+    """Print the suites of problems, and those of queries.
+
+    Their names are long and so is what is said of them: each has lines of its own, not columns.
+    """
     console = Console()
-    table = _table("problems: workbench evaluate --suite NAME", "name", "what", "needs", "here")
+    console.print("Problems, for: workbench evaluate --suite NAME", style="dim")
     for row in rows:
-        _add(table, row.form, row.summary, row.needs, "yes" if row.is_here else "no")
-    console.print(table)
-    table = _table("queries: workbench retrieval-report NAME", "name", "what")
+        where = ("here", "green") if row.is_here else (f"needs {row.needs}", "yellow")
+        _print_entry(console, row.form, where, row.summary)
+    console.print("\nQueries, for: workbench retrieval-report --suite NAME", style="dim")
     for entry in retrieval:
         form = f"{entry.name}:{entry.needs}" if entry.needs else entry.name
-        _add(table, form, entry.summary)
-    console.print(table)
+        _print_entry(console, form, ("", ""), entry.summary)
+
+
+def _print_entry(console: Console, form: str, where: tuple[str, str], summary: str) -> None:
+    console.print(Text.assemble("\n", (form, "bold"), "  ", where), soft_wrap=True)
+    console.print(Padding(Text(summary), (0, 0, 0, 2)))
 
 
 def show_suite(suite: Suite) -> None:
@@ -135,7 +143,7 @@ def _print_code(console: Console, code: str, language: str | None) -> None:
 def _table(title: str | None, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
+        table.add_column(column, overflow="fold")
     return table
 
 
