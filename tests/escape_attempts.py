@@ -317,6 +317,25 @@ def _(t):
 # --- changing files --------------------------------------------------------------------
 
 
+def rights_of(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+# Who runs as root outside may own a device inside. Nothing is really changed, should it succeed:
+# without its rights /dev/null would be lost to the whole machine.
+OWNED = {
+    "the rights of /dev/null": lambda: os.chmod("/dev/null", rights_of("/dev/null")),
+    "the rights of what its input is": lambda: os.fchmod(0, rights_of(0)),
+    "the times of /dev/zero": lambda: os.utime("/dev/zero"),
+    "the times of what its input is": lambda: os.utime(0),
+    "the owner of /dev/full": lambda: os.chown("/dev/full", -1, os.getgid()),
+    "the rights of an inherited link": lambda: os.chmod("/proc/self/fd/0", rights_of(0)),
+}
+
+for _what, _change in OWNED.items():
+    attempt(f"change {_what}")(lambda t, change=_change: change() is None)
+
+
 def write_text(path):
     with open(path, "w") as file:
         return file.write("changed") > 0

@@ -241,6 +241,37 @@ def test_only_what_is_writable_is_written(wall: tiers.Tier, tmp_path: Path) -> N
     assert (tmp_path / "made").read_text(encoding="utf-8") == "x"
 
 
+def test_what_is_installed_or_ours_is_not_read(
+    wall: tiers.Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data set or the workbench may lie below what a program reads; some of it may be asked for.
+
+    So it is where the workbench is installed without a virtual environment, as on Colab.
+    """
+    prefix = tmp_path / "prefix"
+    packages, data = prefix / "lib" / "python3.99" / "site-packages", prefix / "share" / "data"
+    for path in (packages / "tests.jsonl", packages / "numpy" / "core.py", data / "problems.jsonl"):
+        path.parent.mkdir(parents=True)
+        path.write_text("answer", encoding="utf-8")
+    beside = prefix / "lib" / "python3.99" / "abc.py"
+    beside.write_text("answer", encoding="utf-8")
+    (prefix / "lib" / "link.py").symlink_to(packages / "tests.jsonl")
+    reads = (prefix, packages / "numpy", *tiers.python_folders())
+    monkeypatch.setattr(sys, "base_prefix", str(prefix))
+    monkeypatch.setenv("WORKBENCH_DATA", str(data))
+    tiers._hidden.cache_clear()
+    code = (
+        "import os, sys\n"
+        "for place, _, names in os.walk(sys.argv[1]):\n for name in names:\n"
+        "  try: print(name, open(os.path.join(place, name)).read())\n  except OSError: pass\n"
+        "try: open(sys.argv[2] + '/new', 'w')\nexcept OSError: pass\nelse: print('new answer')"
+    )
+    (folder := tmp_path / "folder").mkdir()
+    done = run(wall, code, folder, str(prefix), str(packages), readable=reads)
+    tiers._hidden.cache_clear()
+    assert sorted(done.stdout.decode().splitlines()) == ["abc.py answer", "core.py answer"], done
+
+
 def test_programs_yield_to_all_others(
     tier: tiers.Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -466,7 +497,8 @@ def test_no_child_runs_where_nothing_confines_it(monkeypatch: pytest.MonkeyPatch
 def test_a_warm_parent_has_no_limits_of_its_own(tier: tiers.Tier, tmp_path: Path) -> None:
     done = run(
         tier,
-        "import resource, os\nprint(resource.getrlimit(resource.RLIMIT_CPU)[0], os.fork() >= 0)",
+        "import resource, os\nchild = os.fork()\nif child: os.wait()\n"
+        "print(resource.getrlimit(resource.RLIMIT_CPU)[0], child >= 0)",
         tmp_path,
         limits=None,
         nests=True,
@@ -514,10 +546,12 @@ def test_the_filter_answers_as_it_should(machine: str) -> None:
     assert ask(runs, "ioctl", 0, 0x5401) == 0
     assert ask(runs, "ioctl", 0, 0x5412) == ask(runs, "ioctl", 0, 1 << 32 | 0x5412) == 1
     assert ask(runs, "execve") == ask(runs, "kill", 5, 9) == 0
+    assert ask(runs, "fchmod") == ask(runs, "utimensat") == 1
     for name in ("socket", "ptrace", "mount", "unshare", "memfd_create", "bpf"):
         assert ask(runs, name) == 1
     compiles = seccomp.program(machine=machine, processes=True)
     assert ask(compiles, "clone", process) == 0
+    assert ask(compiles, "fchmod") == 1
     assert ask(compiles, "clone", process | user) == 1
     nests = seccomp.program(machine=machine, processes=True, nests=True)
     assert ask(nests, "clone", user | process) == ask(nests, "unshare") == ask(nests, "mount") == 0

@@ -27,7 +27,8 @@ A policy is a dict; what it does not name is not done:
 ``keep``          descriptors that stay open (default: 0, 1, 2)
 ``nice``          0 to 19
 ``privileges``    False: give up all capabilities, and never gain any
-``landlock``      {"read": [paths], "write": [paths]}: nothing else is opened, made or removed
+``landlock``      {"read": [paths], "write": [paths], "list": [folders]}: nothing else is opened,
+                  made or removed; "list" tells the names below a folder, and no more
 ``seccomp``       a filter of ``workbench.sandbox.seccomp``, as hex digits
 """
 
@@ -124,7 +125,8 @@ def enter(policy: Policy) -> None:
         _drop_capabilities()
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if policy.get("landlock"):
-        _landlock(policy["landlock"]["read"], policy["landlock"]["write"])
+        allowed = policy["landlock"]
+        _landlock(allowed["read"], allowed["write"], allowed.get("list", ()))
     if policy.get("seccomp"):
         _seccomp(bytes.fromhex(policy["seccomp"]))
 
@@ -202,7 +204,7 @@ def _drop_capabilities() -> None:
     _check(_C.capset(header, bytes(24)), "capset")
 
 
-def _landlock(read: Sequence[str], write: Sequence[str]) -> None:
+def _landlock(read: Sequence[str], write: Sequence[str], listed: Sequence[str]) -> None:
     version = landlock_version()
     if version < 1:
         raise OSError("the kernel has no landlock")
@@ -217,6 +219,8 @@ def _landlock(read: Sequence[str], write: Sequence[str]) -> None:
     try:
         for path in read:
             _allow(rules, path, _EXECUTE | _READ_FILE | _READ_DIR)
+        for path in listed:
+            _allow(rules, path, _READ_DIR)
         for path in write:
             _allow(rules, path, rights)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)

@@ -209,8 +209,8 @@ _FOR_NESTS_OR_NOT_THERE = ("pidfd_open", "pidfd_send_signal")
 # lies behind a pointer, where a filter cannot look.
 _NOT_THERE = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
 
-# Landlock does not restrict what changes a file's attributes, and not these calls at all before
-# its third version.
+# Landlock does not restrict what changes a file's attributes. Nor do namespaces where root runs the
+# workbench: in them too its programs own /dev/null, and "chmod 0" there ends much on the machine.
 _ATTRIBUTES = _names("""
     chmod chown fchmod fchmodat fchmodat2 fchown fchownat fremovexattr fsetxattr futimesat lchown
     lremovexattr lsetxattr mknod mknodat removexattr setxattr truncate utime utimensat utimes
@@ -255,8 +255,8 @@ def program(
         processes: it may make processes (compilers).
         executes: it may become another program.
         nests: it is trusted, and makes namespaces and filters for its own children.
-        shared: it sees the processes and files of the machine (there are no namespaces), so it
-            may neither signal another process, nor change its limits, nor a file's attributes.
+        shared: it sees the processes of the machine (there are no namespaces), so it may neither
+            signal another process, nor change its limits.
         scoped: landlock keeps its signals inside already.
         machine: as ``platform.machine()`` names it.
 
@@ -281,7 +281,7 @@ def _rules(
 ) -> Iterator[tuple[str, list[Instruction]]]:
     """Yield what is not simply allowed: a call, and instructions that end with a return."""
     refuse, unknown = [_error(errno.EPERM)], [_error(errno.ENOSYS)]
-    yield from ((name, refuse) for name in _FORBIDDEN)
+    yield from ((name, refuse) for name in (*_FORBIDDEN, *_ATTRIBUTES))
     yield from ((name, unknown) for name in _NOT_THERE)
     yield "ioctl", _only(1, 0xFFFFFFFF, *_IOCTLS)
     yield "socketpair", _only(0, 0xFFFFFFFF, _AF_UNIX, then=_only(1, _SOCK_TYPE, _SOCK_STREAM))
@@ -293,8 +293,6 @@ def _rules(
         yield from ((name, refuse) for name in ("fork", "vfork"))
     if not executes:
         yield from ((name, refuse) for name in ("execve", "execveat"))
-    if shared:
-        yield from ((name, refuse) for name in _ATTRIBUTES)
     if shared and not nests:
         yield from _apart(processes, scoped)
 

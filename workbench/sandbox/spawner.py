@@ -356,7 +356,10 @@ def size_of(folder: str) -> int:
 
 
 def make_executable(folder: str) -> None:
-    """Let the owner execute all files in a folder, but not what links in it point to."""
+    """Let the owner execute all files in a folder, but not what links in it point to.
+
+    No compiler can do it itself: it may not change the rights on files.
+    """
     for entry in os.scandir(folder):
         if entry.is_dir(follow_symlinks=False):
             make_executable(entry.path)

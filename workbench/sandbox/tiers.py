@@ -7,6 +7,7 @@ says so, none (limits only, and every outcome says so). Where none works, nothin
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -38,6 +39,10 @@ _FAULT = "WORKBENCH_SANDBOX_FAULT"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# Below what a program reads, but none of its business: what is installed for the interpreter may be
+# a data set with its solutions, or the workbench itself. What is ``readable`` in them stays so.
+_PACKAGES = ("lib/python3*/*-packages", "lib64/python3*/*-packages")
+_SOURCES = ("/usr/src", "/usr/local/src")
 # What runtimes ask of the kernel about themselves and the machine. All of /proc/self would show
 # the machine's network too.
 _ABOUT = tuple(f"/proc/{one}" for one in ("self/maps", "self/stat", "self/status", "meminfo"))
@@ -186,13 +191,15 @@ class Bubblewrap(Tier):
         files = (wish.limits or Limits()).files
         replaced = _replacer(_BOX, _TMP)
         code = seccomp.program(processes=wish.processes, nests=wish.nests)
+        own = [str(wish.folder)] if wish.writable else []
         return {
             "argv": [*self._walls(wish, files), "--", *map(replaced, wish.argv)],
             "environment": _environment(wish, replaced, _TMP),
             "filter": code.hex(),
             "policy": {"nice": _NICE, "cwd": "/", "limits": _limits(wish)},
             # Bubblewrap itself is two processes.
-            "watch": _watch(wish, [str(wish.folder)] if wish.writable else [], more=2),
+            "watch": _watch(wish, own, more=2),
+            "make_executable": own,
         }
 
     def _walls(self, wish: _Wish, files: int) -> list[str]:
@@ -214,11 +221,14 @@ class Bubblewrap(Tier):
         # kernel schedules by session: its terminal must not be reached.
         walls += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/dev/null", "/dev/tty"]
         walls += ["--perms", "1777", "--size", str(files), "--tmpfs", _TMP]
-        for readable in wish.readable:
-            walls += ["--ro-bind-try", str(readable), str(readable)]
+        hidden = hidden_below(wish.readable)
+        for path in sorted({*wish.readable, *hidden}, key=lambda path: len(path.parts)):
+            empty = ["--size", "4096", "--tmpfs", str(path)]
+            walls += empty if path in hidden else ["--ro-bind-try", str(path), str(path)]
         walls += ["--bind" if wish.writable else "--ro-bind", str(wish.folder), _BOX]
         # What bubblewrap made itself is writable memory without a limit until it is closed.
-        walls += ["--remount-ro", "/dev", "--remount-ro", "/"]
+        for top in (*map(str, hidden), "/dev", "/"):
+            walls += ["--remount-ro", top]
         if wish.nests:
             walls += ["--ro-bind", "/proc/sys", "/proc/sys"]
         else:
@@ -250,8 +260,9 @@ class Landlock(Tier):
     def _order(self, wish: _Wish) -> dict[str, Any]:
         scratch = Path(tempfile.mkdtemp(prefix="workbench-jail-"))
         replaced = _replacer(str(wish.folder), str(scratch))
-        readable = [*_SYSTEM, *_SETTINGS, *_DEVICES, *_ABOUT]
-        readable += [str(wish.folder), *map(str, wish.readable)]
+        tops = (*map(Path, _SYSTEM), *wish.readable)
+        read, listed = _around(tops, hidden_below(wish.readable))
+        readable = [*read, *_SETTINGS, *_DEVICES, *_ABOUT, str(wish.folder)]
         own = [str(scratch), *([str(wish.folder)] if wish.writable else [])]
         code = seccomp.program(
             processes=wish.processes,
@@ -267,12 +278,11 @@ class Landlock(Tier):
                 "cwd": str(wish.folder),
                 "limits": _limits(wish),
                 "privileges": False,
-                "landlock": {"read": readable, "write": [*own, "/dev/null"]},
+                "landlock": {"read": readable, "list": listed, "write": [*own, "/dev/null"]},
                 "seccomp": code.hex(),
             },
             "watch": _watch(wish, own, more=0),
             "remove": [str(scratch)],
-            # No compiler can do it itself: it may not change the rights on files.
             "make_executable": own[1:],
         }
 
@@ -452,6 +462,30 @@ def python_folders() -> tuple[Path, ...]:
     return (Path(sys.base_prefix).resolve(), Path(os.path.realpath(sys.executable)).parent)
 
 
+def hidden_below(readable: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the folders that no program sees, though it sees what they lie in.
+
+    ``readable`` are paths that it may read: none of them is hidden.
+    """
+    kept = settings()
+    return _hidden(tuple(readable), kept.home, kept.data)
+
+
+@functools.lru_cache(maxsize=64)
+def _hidden(readable: tuple[Path, ...], *own: Path | None) -> tuple[Path, ...]:
+    found = {Path(__file__).parents[1], *map(Path, _SOURCES), *filter(None, own)}
+    for prefix in {Path("/usr"), Path("/usr/local"), Path(sys.base_prefix)}:
+        found.update(one for pattern in _PACKAGES for one in prefix.glob(pattern))
+    real = {one.resolve() for one in found if one.is_dir()} - {one.resolve() for one in readable}
+    outermost = [one for one in real if real.isdisjoint(one.parents)]
+    seen = set()
+    for top in (*(one for one in map(Path, _SYSTEM) if not one.is_symlink()), *readable):
+        where = top.resolve()
+        # By the name that it has inside.
+        seen |= {top / one.relative_to(where) for one in outermost if where in one.parents}
+    return tuple(sorted(seen))
+
+
 def sandbox_facts() -> dict[str, str]:
     """Return the tiers and their states, for ``workbench doctor``."""
     facts = {one.name: "ready" if one.works else f"no: {one.reason}" for one in probe()}
@@ -463,6 +497,30 @@ def sandbox_facts() -> dict[str, str]:
 
 
 # --- parts of orders -------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=64)
+def _around(tops: tuple[Path, ...], hidden: tuple[Path, ...]) -> tuple[list[str], list[str]]:
+    """Return what of ``tops`` may be read without the hidden, and what may only be listed.
+
+    Landlock only ever allows: where something is hidden, all that lies beside it is allowed.
+    """
+    real = {one.resolve() for one in hidden}
+    above = {up for one in real for up in one.parents}
+    read, listed, waiting = [], set(), list(tops)
+    while waiting:
+        path = waiting.pop()
+        where = path.resolve()
+        if where in listed or where in real:
+            continue
+        if where not in above:
+            read.append(str(path))
+            continue
+        listed.add(where)
+        with contextlib.suppress(OSError):  # it is not ours to read
+            # A link is what it links to: allowed or not by that one's own place.
+            waiting += [one for one in where.iterdir() if not one.is_symlink()]
+    return read, sorted(map(str, listed))
 
 
 def _without_namespaces(readable: Sequence[Path]) -> dict[str, Any]:
