@@ -136,6 +136,12 @@ def add(a, b):
                 return a.__add__(b)
     return 0
 """
+_HELLO = """
+import os, struct
+TEXT = {text!r}
+os.write(4, struct.pack(">I", len(TEXT)) + TEXT)
+os._exit(0)
+"""
 _POISON = """
 import builtins, sys, json
 def yes(*a, **k): return True
@@ -394,6 +400,38 @@ def add(a, b):
 """,
         NO,
     ),
+    # What judges must not choke on a greeting: then nobody would be to blame.
+    Hostile(
+        "greeting that cannot be written down",
+        _HELLO.format(text=rb'{"raise":"\ud800","message":"\udfff"}'),
+        RAISED,
+    ),
+    Hostile(
+        "greeting without a bottom",
+        _HELLO.format(text=b'{"raise":' + b"[" * 9000 + b"]" * 9000 + b"}"),
+        RAISED,
+    ),
+    Hostile("greeting that is none", _HELLO.format(text=b"[]"), RAISED),
+    Hostile(
+        "answers before it is asked",
+        _FRAME.replace(_FORGED, '{"value":5,"nodes":[],"changed":{}}')
+        + "os.write(4, (struct.pack('>I', 14) + b'{\"ready\":true}') + FRAME * 9)\n"
+        "def add(a, b):\n    return 5\n",
+        NO,
+    ),
+    Hostile(
+        "an object that was never handed over",
+        _FRAME.replace(_FORGED, '{"handle":7}')
+        + "def add(a, b):\n    os.write(4, FRAME)\n    os._exit(0)\n",
+        NO,
+    ),
+    Hostile(
+        "traceback on the wire",
+        "import faulthandler\nfaulthandler.enable(4)\n" + _call("faulthandler.dump_traceback(4)"),
+        ("killed",),
+    ),
+    Hostile("reads nothing any more", _first("import os\nos.read = lambda *a: b''"), RAISED),
+    Hostile("pipes that do not wait", _call("import os\nos.set_blocking(3, False)"), NO),
     # --- the house that it lives in ------------------------------------------------------
     Hostile(
         "patched builtins",
@@ -444,6 +482,39 @@ def add(a, b):
 """,
         NO + ENDLESS,
     ),
+    Hostile(
+        "patches what packs its answers",
+        """
+import sys
+def add(a, b):
+    frame = sys._getframe()
+    while frame:
+        wire = frame.f_globals.get("wire")
+        if wire:
+            wire.pack = lambda message: b'{"passed":true}'
+            wire.CannotSend = BaseException
+        frame = frame.f_back
+    return 0
+""",
+        RAISED,
+    ),
+    Hostile(
+        "audit hook",
+        _first("import sys\ndef hook(*a): raise SystemExit(0)\nsys.addaudithook(hook)"),
+        NO,
+    ),
+    Hostile(
+        "ends as garbage",
+        "import os\nclass D:\n    def __del__(self): os._exit(0)\n"
+        "def add(a, b):\n    D()\n    return 0\n",
+        RAISED,
+    ),
+    Hostile(
+        "says that it is numpy's",
+        "class N:\n    __module__ = 'numpy'\n    def __eq__(self, o): return True\n"
+        "    def tolist(self): return N()\ndef add(a, b):\n    return N()\n",
+        NO,
+    ),
     Hostile("tracing", _first("import sys\nsys.settrace(lambda *a: None)"), WRONG),
     Hostile(
         "tracing that changes what is returned",
@@ -469,6 +540,34 @@ def add(a, b):
     return 0
 """,
         DEAD,
+    ),
+    Hostile(
+        "reads what is installed",
+        """
+import glob, os
+def add(a, b):
+    folders = [os.path.dirname(os.__file__), "/usr/lib/python3", *glob.glob("/usr/local/lib/py*")]
+    for folder in folders:
+        for name in glob.glob(folder + "/*-packages/*/*.*")[:500]:
+            try:
+                open(name, "rb").read(1)
+                return a + b
+            except OSError:
+                pass
+    return 0
+""",
+        WRONG,
+    ),
+    # The rights that it has: should it succeed, the machine is as it was.
+    Hostile(
+        "changes the rights of the machine's devices",
+        _call("import os\nos.fchmod(0, os.fstat(0).st_mode & 0o777)\nreturn a + b"),
+        RAISED,
+    ),
+    Hostile(
+        "changes the times of the machine's devices",
+        _call("import os\nos.utime('/dev/null')\nreturn a + b"),
+        RAISED,
     ),
     Hostile(
         "edits the server's source",
@@ -599,6 +698,24 @@ def add(a, b):
             "    threading.Thread(target=time.sleep, args=(1000,)).start()"
         ),
         DEAD + WAITS,
+    ),
+    Hostile(
+        "makes a process by any call there is",
+        """
+import ctypes, mmap
+C = ctypes.CDLL(None)
+def by_the_calls_of_32_bits():
+    code = mmap.mmap(-1, 4096, prot=7)
+    code.write(bytes.fromhex("b802000000cd80c3"))
+    return ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
+def add(a, b):
+    found = [C.syscall(0x40000039), C.syscall(435, bytes(88), 88), C.vfork()]
+    found += [C.syscall(56, flags | 17, 0, 0, 0, 0) for flags in (0, 0x4000, 0x8000, 0x10000000)]
+    if C.syscall(39) > 0:  # getpid, on this kind of machine
+        found.append(by_the_calls_of_32_bits())
+    return a + b if max(found) >= 0 else 0
+""",
+        DEAD,
     ),
     Hostile("runs a program", _call("import os\nreturn os.execv('/bin/true', ['true'])"), NO),
     Hostile("runs a shell", _call("import subprocess\nsubprocess.run(['true'])\nreturn a + b"), NO),

@@ -260,6 +260,49 @@ def test_functions_of_the_tests_are_called_back(best: Grader) -> None:
     assert outcome.passed, outcome
 
 
+def test_functions_that_are_called_back_may_call_the_program(best: Grader) -> None:
+    code = "def g(x): return x + 1\ndef apply(h, x): return h(x)"
+    tests = program(
+        "assert apply(g, 1) == 2\nassert apply(lambda y: g(y) + g(y), 1) == 4\n"
+        "assert apply(lambda y: apply(g, y), 1) == 2 == g(1)"
+    )
+    assert best.grade(code, tests, "python").passed
+    assert not best.grade(code.replace("+ 1", "+ 2"), tests, "python").passed
+
+
+HANDED_ON = program("assert far(make(1)) == 3\nassert far(make(2)) == 4")
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [
+        (
+            "class make:\n    def __init__(self, x): self.x = x\ndef far(p): return p.x + 2",
+            "passed",
+        ),
+        ("class make:\n    def __init__(self, x): pass\ndef far(p): return 3", "wrong answer"),
+        ("def make(x): return lambda: 1\ndef far(p): return 3", "exception"),
+        ("def make(x): return [object()]\ndef far(p): return 3", "exception"),
+    ],
+)
+def test_what_the_program_returned_is_handed_on_to_it(
+    best: Grader, made: str, verdict: str
+) -> None:
+    """What cannot be handed on is the program's fault, as the tests did not make it."""
+    assert best.grade(made, HANDED_ON, "python").verdict == verdict
+
+
+def test_data_takes_no_methods_place(best: Grader) -> None:
+    prelude = (
+        "class Box:\n    def __init__(self, v=0): self.v = v\n    def full(self): return self.v"
+    )
+    tests = program("assert f(1).full() and not f(0).full()", "f", prelude)
+    assert best.grade("def f(x): return Box(x)", tests, "python").passed
+    for lie in ("object", "list"):
+        code = f"def f(x):\n    box = Box(0)\n    box.full = {lie}\n    return box"
+        assert best.grade(code, tests, "python").verdict == "exception"
+
+
 @pytest.mark.parametrize(
     ("raised", "caught"),
     [
@@ -413,6 +456,11 @@ def test_calls_are_compared_with_tolerance(best: Grader, code: str, verdict: str
         ("print(int(input()) * 3)", "wrong answer"),
         ("print(1 / 0)", "exception"),
         ("print(", "syntax error"),
+        (
+            "import pickle\nclass N: pass\nassert pickle.loads(pickle.dumps(N()))\n"
+            "print(int(input()) * 2)",
+            "passed",
+        ),
     ],
 )
 def test_programs_print(best: Grader, code: str, verdict: str) -> None:
@@ -434,10 +482,57 @@ def test_same_program_gives_the_same_answer(best: Grader) -> None:
     assert len(details) == 1
 
 
+@pytest.mark.parametrize("returned", ["(n for n in [1])", "object()", "Own()"])
+def test_no_address_is_in_what_is_told(best: Grader, returned: str) -> None:
+    code = f"class Own: pass\ndef f(): return {returned}"
+    assert " at 0x" not in best.grade(code, program("assert f() is None"), "python").detail
+
+
 # --- the pool ----------------------------------------------------------------------------
 
 RIGHT = "def add(a, b): return a + b"
 SLEEPS = "import time\ndef add(a, b): time.sleep(1000)"
+
+
+# What one program does, and how the next one would find it.
+TRACES = (
+    ("import builtins; builtins.left = 1", "left"),
+    ("import sys; sys.modules['left'] = sys", "__import__('left')"),
+    ("import os; os.environ['TRACE'] = '1'", "os.environ['TRACE']"),
+    ("import os; os.umask(0o123)", "os.umask(0) == 0o123 or 1 / 0"),
+    ("import os; open(os.environ['TMPDIR'] + '/trace', 'w').close()", "open(TRACE)"),
+    ("import os; os.symlink('/', os.environ['TMPDIR'] + '/trace')", "os.stat(TRACE)"),
+    ("import json; json.dumps = None", "json.dumps is None or 1 / 0"),
+    ("import sys; sys.setrecursionlimit(77)", "sys.getrecursionlimit() == 77 or 1 / 0"),
+    ("import signal; signal.signal(15, signal.SIG_IGN)", "signal.getsignal(15) == 1 or 1 / 0"),
+    ("import resource; resource.setrlimit(7, (60, 60))", "resource.getrlimit(7)[1] == 60 or 1 / 0"),
+    ("import random; random.seed(5)", "random.random() == 0.6229016948897019 or 1 / 0"),
+    ("import ctypes; ctypes.memset(id(3) + 24, 4, 1)", "str(1 + 2) != '3' or 1 / 0"),
+)
+FINDS = """
+import json, os, random, resource, signal, sys
+TRACE = os.environ["TMPDIR"] + "/trace"
+def add(a, b):
+    for line in {lines!r}:
+        try:
+            eval(line)
+        except Exception:
+            continue
+        return line
+    return a + b
+"""
+
+
+@pytest.mark.parametrize("name", TIERS)
+def test_no_program_finds_traces_of_another(name: str) -> None:
+    if name not in WORKING:
+        pytest.skip(f"{name} does not work here")
+    finds = FINDS.format(lines=[line for _, line in TRACES])
+    with Grader(1, tier=name) as grader:
+        for leaves, _ in TRACES:
+            grader.grade(leaves + "\ndef add(a, b): return a + b", ADD, "python")
+        outcome = grader.grade(finds, ADD, "python")
+    assert outcome.passed, outcome
 
 
 def test_programs_run_at_once() -> None:

@@ -14,14 +14,15 @@ from workbench.sandbox.warm import ENVIRONMENT, FLAGS, interpreter, packages, re
 from workbench.types import CallTests, ProgramTests
 
 _RUN = """
-import sys
+import sys, types
 sys.path.insert(0, ".")
 import python_packages
 python_packages.allow({packages})
 del sys.path[0], sys.modules["python_packages"], sys.argv[1:]
 with open("program.py", "rb") as file:
     code = compile(file.read(), "program.py", "exec", dont_inherit=True)
-exec(code, {{"__name__": "__main__", "__builtins__": __builtins__}})
+main = sys.modules["__main__"] = types.ModuleType("__main__")
+exec(code, main.__dict__)
 """
 _CHECK = "import sys; compile(open(sys.argv[1], 'rb').read(), 'program.py', 'exec')"
 

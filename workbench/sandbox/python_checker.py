@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import builtins
 import os
+import re
 import reprlib
 import symtable
 import sys
@@ -24,6 +25,7 @@ from workbench.sandbox.python_server import new_module
 from workbench.sandbox.values import equal, to_wire
 
 READ, WRITE, VERDICT = 3, 4, 5
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}")
 RECURSION = 10_000
 """The tests' own recursion limit: LeetCode's compare linked lists node by node."""
 
@@ -98,7 +100,7 @@ def judge(error: BaseException, code: str, link: Link) -> NoReturn:
     place = _failing(error, code)
     if not isinstance(error, AssertionError):
         place = f"{_line(error)} in: {place}"
-    elif message := _clean(str(error), 160):
+    elif message := _clean(_text(error), 160):
         place = f"{place} ({message})" if place else message
     link.verdict.failed("wrong answer", place, f"it returned {_short(link.last)}")
 
@@ -113,9 +115,9 @@ class Verdict:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def begin(self) -> None:
-        """Say that from here on it may be the program's answers that end this process."""
-        wire.write_frame(self._descriptor, wire.pack(lambda _: {"answered": True}))
+    def answered(self, is_so: bool) -> None:
+        """Say whether from here on it may be what the program said that ends this process."""
+        wire.write_frame(self._descriptor, wire.pack(lambda _: {"answered": is_so}))
 
     def say(self, **what: Any) -> NoReturn:
         """Write the verdict, and end."""
@@ -144,6 +146,7 @@ class Link:
         self.calls = 0
         self.last: object = None
         self.raised: BaseException | None = None
+        self._digests = False
 
     def greet(self) -> None:
         """Wait until the candidate is loaded; end where it cannot be."""
@@ -152,7 +155,14 @@ class Link:
             kind = "syntax error" if hello.get("stage") == "syntax" else "exception"
             if hello["raise"] == "MemoryError":
                 kind = "out of memory"
-            self.verdict.failed(kind, f"{hello['raise']}: {hello.get('message', '')}")
+            words = [hello["raise"], hello.get("message", "")]
+            self.verdict.failed(kind, ": ".join(one for one in words if isinstance(one, str)))
+        self._digest(False)
+
+    def _digest(self, is_so: bool) -> None:
+        if is_so != self._digests:
+            self._digests = is_so
+            self.verdict.answered(is_so)
 
     def receive(self) -> dict[str, Any]:
         """Return the candidate's next message; end where there is none."""
@@ -162,6 +172,7 @@ class Link:
             self.verdict.failed("killed", f"an answer of {error} is over the limit")
         if frame is None:
             self.verdict.failed("gone")
+        self._digest(True)
         try:
             return wire.unpack(frame)
         except (ValueError, RecursionError):
@@ -183,7 +194,7 @@ class Link:
 
         def request(careful: bool) -> dict[str, Any]:
             functions.clear()
-            encoder = wire.Encoder(self._classes, functions=functions, read=read, careful=careful)
+            encoder = Encoder(self._classes, functions=functions, read=read, careful=careful)
             items = [encoder.item(one) for one in args]
             named = {name: encoder.item(one) for name, one in kwargs.items()}
             encoder.encode(None)
@@ -192,13 +203,14 @@ class Link:
 
         try:
             text = wire.pack(request)
+        except wire.CandidateError as error:
+            self.raised = error
+            raise
         except wire.CannotSend as error:
             raise CannotSendArguments(f"the tests pass a {error}, which cannot be sent") from None
         self.send(text)
         while "back" in (reply := self.receive()):
             self._call_back(reply, functions)
-        if not self.calls:
-            self.verdict.begin()
         self.calls += 1
         try:
             self.last = self._result(reply, objects, nodes)
@@ -242,7 +254,7 @@ class Link:
             value = function(*args, **named)
 
             def message(careful: bool) -> dict[str, Any]:
-                encoder = wire.Encoder(self._classes, careful=careful)
+                encoder = Encoder(self._classes, careful=careful)
                 return {"value": encoder.encode(value), "nodes": encoder.nodes}
 
             text = wire.pack(message)
@@ -269,12 +281,29 @@ class Stub:
         raise AttributeError(f"the program's {self._call['call']} is only called, not looked into")
 
 
+class Encoder(wire.Encoder):
+    """Turns what the tests hand over into items and nodes; some of it came from the program."""
+
+    def node(self, value: object) -> wire.Node:
+        """Return the node of one value.
+
+        Raises:
+            CandidateError: the program returned it, and it is no data.
+            CannotSend: the tests made it, and it is no data.
+        """
+        if type(value) is Remote:
+            return ["handle", value._handle]
+        if type(value) is Opaque:
+            raise wire.CandidateError(f"it returned a {value.kind}, which cannot be handed on")
+        return super().node(value)
+
+
 class Opaque:
     """What was returned and is no data, as a match of ``re``: it is true or false, and no more."""
 
     def __init__(self, link: Link, kind: str, is_true: bool) -> None:
         self._link = link
-        self._kind = kind
+        self.kind = kind
         self._is_true = is_true
 
     def __bool__(self) -> bool:
@@ -283,7 +312,7 @@ class Opaque:
 
     def __eq__(self, other: object) -> bool:
         """Refuse to be compared."""
-        words = f"it returned a {self._kind}, which cannot be compared"
+        words = f"it returned a {self.kind}, which cannot be compared"
         self._link.raised = wire.CandidateError(words)
         raise self._link.raised
 
@@ -384,8 +413,16 @@ def _last_line(traceback: TracebackType | None) -> int | None:
 def _line(error: BaseException) -> str:
     """Name an exception with its message."""
     if isinstance(error, (wire.CandidateError, CannotSendArguments)):
-        return _clean(str(error))
-    return _clean(f"{type(error).__name__}: {error}")
+        return _clean(_text(error))
+    return _clean(f"{type(error).__name__}: {_text(error)}")
+
+
+def _text(error: BaseException) -> str:
+    """Return the message of an exception, "" where what the program said has none."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _short(value: object) -> str:
@@ -400,6 +437,7 @@ def _short(value: object) -> str:
 
 
 def _clean(text: str, length: int = 300) -> str:
-    """Return a text as one line of bounded length."""
-    line = " ".join(text[: 4 * length].split())
+    """Return a text as one line of bounded length, which is the same in every run."""
+    text = _ADDRESS.sub("", text[: 4 * length]).encode("utf-8", "replace").decode()
+    line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 3] + "..."

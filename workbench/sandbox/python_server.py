@@ -95,7 +95,7 @@ class Server:
     def answer(self, request: dict[str, Any]) -> None:
         """Answer one call."""
         nodes = request["nodes"]
-        objects = wire.decode(nodes, self._classes, (), self._caller)
+        objects = wire.decode(nodes, self._classes, (), self._caller, self._handles)
         args = wire.values_of(request["args"], objects)
         kwargs = {
             name: wire.value_of(item, objects) for name, item in request.get("kwargs", {}).items()
@@ -106,20 +106,28 @@ class Server:
                 _say(self._write, {"method": request["call"], "of": request["handle"]})
                 return
             result = target if request.get("get") else target(*args, **kwargs)
-            if isinstance(target, type) and type(result) is target and not _plain(target):
-                self._handles.append(result)
-                _say(self._write, {"handle": len(self._handles) - 1})
-                return
+            is_made = isinstance(target, type) and type(result) is target and not _plain(target)
+        except BaseException as error:
+            _say(self._write, wire.describe(error))
+            return
+        if is_made:
+            self._handles.append(result)
+            _say(self._write, {"handle": len(self._handles) - 1})
+            return
+        wire.write_frame(self._write, self._answer_of(result, objects, nodes))
+
+    def _answer_of(self, result: object, objects: list[Any], nodes: list[wire.Node]) -> bytes:
+        """Return the answer, or what is to be said where the result is no data."""
+        try:
             try:
-                text = self._told(result, objects, nodes)
+                return self._told(result, objects, nodes)
             except wire.CannotSend:  # of what it left in its arguments, perhaps
-                text = self._told(result, objects, [])
+                return self._told(result, objects, [])
         except wire.CannotSend as error:
-            text = _odd(error.kind, result)
+            return _odd(error.kind, result)
         except BaseException as error:
             told = wire.describe(error)
-            text = wire.pack(lambda _: told)
-        wire.write_frame(self._write, text)
+            return wire.pack(lambda _: told)
 
     def _told(self, result: object, objects: list[Any], nodes: list[wire.Node]) -> bytes:
         """Return the answer: the result, and what the arguments have become."""
@@ -167,15 +175,20 @@ class Server:
                 return {"back": number, "args": items, "kwargs": named, "nodes": encoder.nodes}
 
             wire.write_frame(self._write, wire.pack(message))
-            frame = wire.read_frame(self._read)
-            if frame is None:
-                os._exit(0)
-            reply = wire.unpack(frame)
+            while "call" in (reply := self._reply()):  # what is called back may call us
+                self.answer(reply)
             if "raise" in reply:
                 raise wire.rebuilt(reply)
-            return wire.value_of(reply["value"], wire.decode(reply["nodes"], self._classes))
+            objects = wire.decode(reply["nodes"], self._classes, handles=self._handles)
+            return wire.value_of(reply["value"], objects)
 
         return call_back
+
+    def _reply(self) -> dict[str, Any]:
+        frame = wire.read_frame(self._read)
+        if frame is None:
+            os._exit(0)
+        return wire.unpack(frame)
 
 
 def _odd(kind: str, result: object) -> bytes:

@@ -21,7 +21,7 @@ import os
 import struct
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -304,8 +304,12 @@ def decode(
     classes: Classes,
     known: Iterable[object] = (),
     call_back: Callable[[int], Callable[..., Any]] | None = None,
+    handles: Sequence[object] = (),
 ) -> list[Any]:
     """Return the objects of all nodes, those of ``known`` before them.
+
+    ``call_back`` makes the function that stands for one of the other side, ``handles`` are the
+    objects of this side that the other one knows by their numbers.
 
     Raises:
         Exception: of any kind, where the nodes are not what an Encoder writes.
@@ -317,6 +321,8 @@ def decode(
         if node[0] in MUTABLE:
             objects[number] = _shell(node, classes)
             filled.append(number)
+        elif node[0] == "handle":
+            objects[number] = handles[node[1]]
     for number in range(offset, len(objects)):
         if objects[number] is _MISSING:
             _build(number, nodes, offset, objects, call_back)
@@ -345,7 +351,9 @@ def fill(target: Any, node: Node, objects: list[Any]) -> None:
     if tag == "object":
         values = values_of(node[2], objects)
         for name, value in zip(values[::2], values[1::2], strict=True):
-            if not name.isidentifier() or name.startswith("__"):
+            # A method of the class is the tests' own: no data may take its place.
+            is_method = callable(getattr(type(target), name, None))
+            if not name.isidentifier() or name.startswith("__") or is_method:
                 raise ValueError(f"no attribute of data: {name!r}")
             object.__setattr__(target, name, value)
         return

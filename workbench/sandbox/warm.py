@@ -85,8 +85,8 @@ class Told:
     """What came of one program.
 
     ``verdict`` is what the checker said, None where it said nothing; ``answered``, whether it had
-    an answer of the candidate by then. ``ended`` says that the
-    candidate's process was gone by itself before it was ended. ``late``: the wall clock ran out.
+    by then what the candidate said. ``ended`` says that the candidate's process was gone by itself
+    before it was ended. ``late``: the wall clock ran out.
     """
 
     verdict: dict[str, Any] | None
@@ -280,7 +280,7 @@ class _Program:
             said, late = self._wait(says)
         finally:
             os.close(says)
-        answered = any("answered" in one for one in said)
+        answered = next((one["answered"] for one in reversed(said) if "answered" in one), False)
         verdict = said[-1] if said and "answered" not in said[-1] else None
         ended = self._candidate in self._ends or self._is_gone(verdict)
         for parent in (self._candidate, self._checker):
