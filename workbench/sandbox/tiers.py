@@ -433,7 +433,8 @@ def _try(tier: Tier, faults: str) -> TierState:
     lines = done.stdout.decode(errors="replace").splitlines()
     if not done.end.succeeded or not lines or not lines[-1].startswith("could"):
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = done.end.detail or (said[-1] if said else f"{done.end.how} {done.end.code}")
+        # Bubblewrap itself says best why it did not start.
+        why = said[-1] if said else done.end.detail or f"{done.end.how} {done.end.code}"
         return TierState(tier.name, False, " ".join(why.split())[:200])
     could = lines[-1].split("|")[1:]
     if could:
