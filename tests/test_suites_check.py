@@ -182,6 +182,15 @@ def test_a_summary_suite_needs_references_and_no_tests() -> None:
     assert report.findings == (Finding("no reference", ("b",)),)
 
 
+def test_a_summary_is_no_program_to_grade() -> None:
+    grader = ByWord({})
+    asked = Example(
+        Question("a", "summarize", "x", language="python"), Reference(("It adds.",), PASS)
+    )
+    report = check_suite(suite(asked, metrics=("BLEU",)), grader)
+    assert (grader.graded, report.solutions, report.is_sound) == ([], 0, True)
+
+
 def test_the_same_question_twice_is_worth_knowing_and_no_fault() -> None:
     rows = (example("a", "f = 1", text="x"), example("b", "f = 2", text="x"), example("c", "f = 3"))
     report = check_suite(suite(*rows))

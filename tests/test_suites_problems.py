@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import gzip
 import hashlib
 import json
@@ -18,8 +19,9 @@ import pytest
 
 from workbench.corpus import crawl
 from workbench.errors import BadInput, MissingCorpus, UnknownName, WorkbenchError, WrongHash
-from workbench.languages import find_language
+from workbench.languages import LANGUAGES, find_language
 from workbench.metrics.menu import METRICS
+from workbench.metrics.round_trip import signature_of
 from workbench.prompts import load_template
 from workbench.sandbox.assembling import assemble, complete, defines
 from workbench.settings import settings
@@ -693,6 +695,44 @@ def test_all_that_is_wrong_with_own_answers_is_said(euler_wheel: None, tmp_path:
         assert said in str(error.value)
     with pytest.raises(BadInput, match="cannot be read"):
         load_problems("euler:/nowhere.csv")
+
+
+# --- workbench-mini ----------------------------------------------------------------------
+
+
+def test_workbench_mini_has_24_problems_each_in_seven_languages_with_all_that_belongs() -> None:
+    assert len(LANGUAGES) == 7
+    for spoken in LANGUAGES:
+        suite = load_problems(f"workbench-mini:{spoken.name}")
+        assert len(suite.examples) == 24
+        for example in suite.examples:
+            assert {"difficulty", "topic"} <= example.tags.keys()
+            assert isinstance(example.reference.tests, CallTests)
+            assert len(example.reference.tests.calls) > 3
+            assert example.reference.texts[0].strip()
+
+
+@pytest.mark.parametrize("spoken", [one.name for one in LANGUAGES])
+def test_a_problem_of_workbench_mini_is_summarized_in_one_sentence_without_its_name(
+    spoken: str,
+) -> None:
+    for example in load_problems(f"workbench-mini:summarize/{spoken}").examples:
+        (sentence,) = example.reference.texts
+        assert sentence.endswith(".") and sentence.count(".") == 1
+        code = example.question.files[0].text.casefold()
+        name = example.question.id.partition("/")[2]
+        assert name not in code and name.replace("_", "") not in code
+
+
+def test_the_code_to_summarize_passes_the_tests_of_the_round_trip() -> None:
+    for example in load_problems("workbench-mini:summarize").examples:
+        tests = example.reference.tests
+        assert isinstance(tests, CallTests)
+        space: dict[str, Any] = {}
+        exec(example.question.files[0].text, space)
+        for call in tests.calls:
+            assert space[tests.entry_point](*copy.deepcopy(call.args)) == call.expected
+        assert signature_of(example).startswith("f("), "the name would tell the writer too much"
 
 
 # --- XLCoST ----------------------------------------------------------------------------

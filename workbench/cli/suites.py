@@ -71,11 +71,11 @@ def suites_check(
     """Grade every reference solution, and report those that fail their own tests."""
     from workbench.sandbox import Grader
     from workbench.suites import load_problems
-    from workbench.suites.checking import check_suite
+    from workbench.suites.checking import check_suite, solutions
     from workbench.terminal.suites import show_check
 
     suite = load_problems(name, limit=limit)
-    if any(one.reference.tests and one.reference.texts for one in suite.examples):
+    if any(solutions(suite.examples)):
         with Grader(workers) as grader:
             report = check_suite(suite, grader)
     else:

@@ -76,7 +76,7 @@ def check_suite(suite: Suite, grader: Grades | None = None) -> CheckReport:
         WorkbenchError: the grader failed.
         Cancelled: nobody waits for it any more.
     """
-    jobs = list(_jobs(suite.examples)) if grader is not None else []
+    jobs = list(solutions(suite.examples)) if grader is not None else []
     outcomes = _grade(suite.name, grader, jobs) if grader is not None else []
     missed = [
         Failure(example.question.id, outcome.verdict, outcome.detail)
@@ -94,10 +94,10 @@ def check_suite(suite: Suite, grader: Grades | None = None) -> CheckReport:
     )
 
 
-def _jobs(examples: Iterable[Example]) -> Iterator[tuple[Example, str]]:
-    """Yield each example that has tests with each of its solutions."""
+def solutions(examples: Iterable[Example]) -> Iterator[tuple[Example, str]]:
+    """Yield each example that has tests with each of its solutions; a summary is none."""
     for example in examples:
-        if example.reference.tests is not None:
+        if example.reference.tests is not None and example.question.task != "summarize":
             for text in example.reference.texts:
                 yield example, text
 

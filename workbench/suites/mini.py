@@ -34,7 +34,7 @@ def load(argument: str = "") -> Suite:
     """Read the problems, to be written (in Python, or another language), translated or summarized.
 
     ``java`` writes them in Java, ``python-java`` translates from Python to Java, and ``summarize``
-    or ``summarize/java`` asks what a reference does.
+    or ``summarize/java`` asks what a reference does; its tests are for the metric "round trip".
 
     Raises:
         UnknownName: a language is none of the workbench's.
@@ -90,9 +90,9 @@ def reference(problem: str, spoken: Language) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _tests(problem: Mapping[str, Any]) -> CallTests:
+def _tests(problem: Mapping[str, Any], name: str | None = None) -> CallTests:
     return CallTests(
-        entry_point=problem["id"],
+        entry_point=name or problem["id"],
         parameters=tuple((name, kind) for name, kind in problem["parameters"]),
         returns=problem["returns"],
         calls=tuple(Call(tuple(args), expected) for args, expected in problem["calls"]),
@@ -153,8 +153,9 @@ def _translate(problem: Mapping[str, Any], source: Language, target: Language) -
 
 
 def _summarize(problem: Mapping[str, Any], spoken: Language) -> Example:
-    # The name would give the summary away.
-    code = reference(problem["id"], spoken).replace(_called(problem, spoken), "f")
+    # The name would give the summary away, and to whoever writes the round trip, the code.
+    name = "F" if spoken.name in ("go", "csharp") else "f"
+    code = reference(problem["id"], spoken).replace(_called(problem, spoken), name)
     return Example(
         Question(
             id=f"mini/{problem['id']}",
@@ -163,6 +164,6 @@ def _summarize(problem: Mapping[str, Any], spoken: Language) -> Example:
             language=spoken.name,
             files=(SourceFile(f"program{spoken.endings[0]}", code, spoken.name),),
         ),
-        Reference((problem["summary"],)),
+        Reference((problem["summary"],), _tests(problem, "f")),
         _tags(problem),
     )
