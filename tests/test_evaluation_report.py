@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -307,3 +309,19 @@ def test_a_notebook_names_the_run_and_is_valid(tmp_path):
     nbformat.validate(book)
     code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
     assert "20261120-abc" in code and "plot('effect'" in code
+
+
+# --- beside what was published ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(("solved", "said"), [(13, "within our interval"), (1, "outside of our")])
+def test_a_gap_to_what_was_published_is_weighed_and_explained(solved: int, said: str) -> None:
+    backend = "llama-cpp/qwen2.5-coder-0.5b"
+    found = evaluation({backend: [1.0] * solved + [0.0] * (20 - solved)})
+    assert found.gap(found.figure(backend, "pass@1")) == "", "of this suite nothing is published"
+    found = replace(found, suite=replace(found.suite, name="humaneval"))
+    gap = found.gap(found.figure(backend, "pass@1"))
+    assert "0.616" in gap and said in gap and "0 of 20 answers held no program" in gap
+    assert html.escape(gap) in page_html(found)
+    cut = replace(found, suite=replace(found.suite, limit=20))
+    assert cut.gap(cut.figure(backend, "pass@1")) == "", "what was published is of all problems"

@@ -198,10 +198,7 @@ def leaderboard_html(evaluation: Evaluation) -> str:
         cells += [f"<td>{one:,}</td>" for one in numbers]
         cells += [f"<td>{seconds}</td>", f"<td>{tokens}</td>"]
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    quoted = {
-        str(one.published): one.published for one in evaluation.summary if one.published is not None
-    }
-    notes = [f"Published: {text}" for text in quoted]
+    notes = [gap for one in evaluation.summary if (gap := evaluation.gap(one))]
     notes += [f"{one.name}: {one.signature}" for one in evaluation.metrics]
     below = "".join(f"<div class='wb-dim'>{escape(line)}</div>" for line in notes)
     return _table(head, rows) + below

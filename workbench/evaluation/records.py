@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EXECUTION = "pass@1"
 """The metric that runs the tests."""
 
+_NO_PROGRAM = ("no code", "syntax error")
+
 Tags = Mapping[str, Mapping[str, str]]
 """The tags of each question, by its id."""
 
@@ -223,6 +225,32 @@ class Evaluation:
             higher_is_better=rule.higher_is_better,
             # What was published is of all problems.
             published=None if self.suite.limit else published(self.suite.name, who.backend, metric),
+        )
+
+    def gap(self, figure: Figure) -> str:
+        """Say how a figure stands to the published one, and what may explain that; "" for none."""
+        quoted = figure.published
+        if quoted is None or figure.value is None:
+            return ""
+        said = f"Published for {figure.solver}: {figure.metric} {quoted}."
+        if figure.low is not None and figure.high is not None:
+            within = figure.low <= quoted.value <= figure.high
+            difference = figure.value - quoted.value
+            way = "above" if difference > 0 else "below"
+            said += f" Ours is {abs(difference):.3f} {way} it; it lies " + (
+                "within our interval, so that chance alone may explain it."
+                if within
+                else "outside of our interval: chance does not explain it."
+            )
+        scores = self.by_question(figure.solver, figure.metric).values()
+        broken = sum(one.detail.startswith(_NO_PROGRAM) for some in scores for one in some)
+        cut = sum(
+            call.finish_reason == "length" for one in self.of(figure.solver) for call in one.calls
+        )
+        return said + (
+            " What differs: our prompt, the weights as this backend has them (quantised, where its"
+            f" file is), and the extraction: {broken:,} of {figure.judged:,} answers held no"
+            f" program that can be read, {cut:,} were cut off by max_tokens."
         )
 
     def chances(self, solver: str) -> tuple[Figure, ...]:

@@ -33,29 +33,20 @@ def show_forecast(progress: EvaluationProgress) -> None:
 def show_evaluation(done: Evaluation) -> None:
     """Print each solver's figures with their intervals, what was published, and what is amiss."""
     console = Console()
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("solver", overflow="fold", min_width=12)
-    for name in ("metric", "figure (95 % interval)", "answered", "errors", "not judged", "spent"):
-        table.add_column(name, justify="left" if name == "metric" else "right")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("solver", overflow="fold")
+    for name in ("figure (95 % interval)", "answered", "errors", "not\njudged", "spent"):
+        table.add_column(name, justify="right", no_wrap=True)
     for counts in done.counts:
-        first = True
+        told = (f"{counts.answered:,}", f"{counts.errors:,}", "", money(counts.usd))
+        table.add_row(counts.solver, "", *told)
         for one in (*_figures(done, counts.solver), *done.chances(counts.solver)):
             unjudged = one.unjudged + one.missing
-            table.add_row(
-                counts.solver if first else "",
-                one.metric,
-                str(one),
-                f"{counts.answered:,}" if first else "",
-                f"{counts.errors:,}" if first else "",
-                f"{unjudged:,}" if unjudged else "",
-                money(counts.usd) if first else "",
-            )
-            first = False
+            table.add_row(f"  {one.metric}", str(one), "", "", f"{unjudged:,}" if unjudged else "")
     console.print(table)
     for one in done.summary:
-        if one.published is not None:
-            said = f"Published for {one.solver}: {one.metric} {one.published}"
-            console.print(said, highlight=False)
+        if gap := done.gap(one):
+            console.print(gap, highlight=False)
     for line in done.warnings:
         console.print(f"- {line}", style="dim", highlight=False)
     for error, count in Counter(one.error for one in done.results if one.error).most_common(3):
