@@ -7,21 +7,23 @@ so these are also the most that a hostile candidate of any language can do.
 from __future__ import annotations
 
 import math
+import resource
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from grading import ADD, QUICK, sandbox, shared_home
+from grading import ADD, QUICK, TWO_SUM, sandbox, shared_home
 
 from workbench.errors import BadInput, Cancelled
 from workbench.sandbox.building import Builder, Failed
 from workbench.sandbox.drivers import run_tests
 from workbench.sandbox.outputs import mismatch
 from workbench.sandbox.records import Limits, Outcome
-from workbench.sandbox.runtimes import Built, Toolchain
+from workbench.sandbox.runtimes import RUNTIMES, Built, Toolchain
 from workbench.sandbox.shared import graders
 from workbench.sandbox.tiers import python, python_folders
+from workbench.sandbox.tools import installation, parse
 from workbench.sandbox.values import equal, to_wire
 from workbench.types import Call, CallTests, OutputTests, ProgramTests, Run, Tests
 
@@ -148,6 +150,16 @@ def test_what_waits_without_computing_is_ended_by_the_wall_clock() -> None:
     assert outcome.verdict == "timeout (wall)"
 
 
+def test_a_checker_waits_as_long_as_its_candidate_computes() -> None:
+    code = "while time.process_time() < 2: pass\nserve(lambda n: n * n)"
+    assert grade(code, CHECKED, Limits(cpu_seconds=10, wall_seconds=1)).verdict == "passed"
+
+
+def test_half_a_character_is_the_programs_own_error() -> None:
+    assert grade("print(7) # \ud800", ADD).verdict == "passed"
+    assert grade("serve(lambda n: n * n) \ud800", SQUARE).verdict == "exception"
+
+
 def test_a_candidate_that_never_reads_blocks_nobody() -> None:
     large = CallTests("f", (("text", "str"),), "int", (Call(("x" * (1 << 20),), 1),))
     limits = Limits(cpu_seconds=1, wall_seconds=0.5)
@@ -251,6 +263,38 @@ def test_what_fails_to_build_leaves_nothing_that_counts_as_built(
     with pytest.raises(Failed), builder().kept(Compiled("error: no").program("print(7)")):
         pass
     assert [one for one in (graders() / "checkers").iterdir() if one.name != "locks"] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "piece"),
+    [("java", "a<a<"), ("csharp", "x=>"), ("cpp", 'extern "C" {'), ("cpp", "namespace {")],
+)
+def test_no_text_takes_this_process_along(language: str, piece: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    RUNTIMES.load(language)().server(piece * 8000, TWO_SUM)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 512 << 10
+
+
+def test_real_programs_have_a_tree_however_long_they_are() -> None:
+    text = "class A { int f(List<List<Integer>> a) { return a.size() < 3 ? 1 : 2; } }\n" * 500
+    assert len(parse(text.encode(), "java").named_children) == 500
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("home/node/bin/node", "home/node"),
+        ("opt/bin/node", "opt"),
+        ("home/bin/node", None),
+        ("home/.local/bin/node", None),
+        ("bin/node", None),
+    ],
+)
+def test_no_program_is_shown_a_folder_that_holds_somebodys_home(
+    place: str, shown: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert installation(tmp_path / place) == (shown and tmp_path / shown)
 
 
 NAN = {"$float": "nan"}

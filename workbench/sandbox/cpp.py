@@ -18,7 +18,15 @@ from workbench.errors import BadInput
 from workbench.sandbox.naming import best_name
 from workbench.sandbox.runtimes import Built, Toolchain
 from workbench.sandbox.shared import build_shared, shared_folder_of
-from workbench.sandbox.tools import native, outside_system, parse, text_of, tool, version
+from workbench.sandbox.tools import (
+    installation,
+    native,
+    outside_system,
+    parse,
+    text_of,
+    tool,
+    version,
+)
 from workbench.types import CallTests, ProgramTests
 
 if TYPE_CHECKING:
@@ -80,9 +88,9 @@ class Cpp:
     def find(self) -> Toolchain | None:
         """Return the compiler, or None where there is none."""
         compiler = _compiler()
-        if compiler is None:
+        if compiler is None or (folder := installation(compiler)) is None:
             return None
-        readable = (*outside_system([compiler.parent.parent]), self._shared())
+        readable = (*outside_system([folder]), self._shared())
         return Toolchain(f"{_title(compiler)} {_version(compiler)}", readable)
 
     def prepare(self) -> None:
@@ -262,20 +270,26 @@ def _handler(name: str, types: tuple[str, ...], functions: Collection[Function])
     )
 
 
-def _functions(node: Node, owner: str = "", *, is_template: bool = False) -> Iterator[Function]:
-    """Yield the functions with a body, at the top and directly in classes."""
-    for child in node.children:
-        if child.type == "function_definition":
-            function = _function(child, owner, is_template=is_template)
+def _functions(root: Node) -> Iterator[Function]:
+    """Yield the functions with a body, at the top and directly in classes, in their order."""
+    waiting = [(root, "", False)]  # no recursion: a candidate nests as deep as it likes
+    while waiting:
+        node, owner, is_template = waiting.pop()
+        if node.type == "function_definition":
+            function = _function(node, owner, is_template=is_template)
             if function is not None:
                 yield function
-        elif child.type in _CLASSES:
-            body = child.child_by_field_name("body")
-            if body is not None:
-                yield from _functions(body, text_of(child.child_by_field_name("name")))
-        elif child.type in _AROUND or _is_unnamed_namespace(child):
-            inside = is_template or child.type == "template_declaration"
-            yield from _functions(child, owner, is_template=inside)
+            continue
+        inside: Node | None = node
+        if node.type in _CLASSES:
+            inside = node.child_by_field_name("body")
+            owner, is_template = text_of(node.child_by_field_name("name")), False
+        elif node.type in _AROUND or _is_unnamed_namespace(node):
+            is_template = is_template or node.type == "template_declaration"
+        else:
+            continue
+        if inside is not None:
+            waiting += [(one, owner, is_template) for one in reversed(inside.children)]
 
 
 def _is_unnamed_namespace(node: Node) -> bool:

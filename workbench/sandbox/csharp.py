@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import BadInput
 from workbench.sandbox.runtimes import Built, Toolchain
-from workbench.sandbox.tools import native, outside_system, parse, text_of, tool, version
+from workbench.sandbox.tools import (
+    installation,
+    native,
+    outside_system,
+    parse,
+    text_of,
+    tool,
+    version,
+)
 from workbench.types import CallTests, ProgramTests
 
 if TYPE_CHECKING:
@@ -38,9 +46,9 @@ class CSharp:
     def find(self) -> Toolchain | None:
         """Return Mono, or None where it or its compiler is not installed."""
         mono = tool("mono")
-        if mono is None or _compiler() is None:
+        if mono is None or _compiler() is None or (folder := installation(mono)) is None:
             return None
-        readable = (*outside_system([mono.parent.parent]), _SETTINGS)
+        readable = (*outside_system([folder]), _SETTINGS)
         return Toolchain(f"Mono {version(mono)}", readable)
 
     def server(self, code: str, tests: ProgramTests | CallTests) -> Built:

@@ -8,6 +8,7 @@ process said. Whatever else happens, the candidate has not passed.
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 import subprocess
@@ -79,6 +80,7 @@ def run_tests(
     toolchain = runtime.find()
     if toolchain is None:
         return Outcome("skipped", f"no toolchain for {runtime.language} is here", tier=tier.name)
+    code = code.encode("utf-8", "replace").decode()  # half a character is none in any language
     work = _Work(code, runtime, toolchain, tier, limits, stop)
     try:
         if isinstance(runtime, Prepares):
@@ -208,9 +210,13 @@ class _Work:
 
     def _pair(self, server: Built, place: Path, checker: Built, judge: Path) -> Outcome:
         """Join both by two pipes, and wait for what the checker says on a third."""
-        # What a candidate returns may be large, and to compare it is not its own work.
+        # What a candidate returns may be large, and to compare it is not its own work. While it
+        # computes, which on a busy machine takes any time, the checker waits: it ends with it.
         generous = replace(
-            self.limits, cpu_seconds=2 * self.limits.cpu_seconds, memory=2 * self.limits.memory
+            self.limits,
+            cpu_seconds=2 * self.limits.cpu_seconds,
+            wall_seconds=math.inf,
+            memory=2 * self.limits.memory,
         )
         with ExitStack() as stack:
             channels = stack.enter_context(Channels(self.stop))

@@ -17,6 +17,7 @@ from workbench.sandbox.records import Limits
 from workbench.sandbox.runtimes import Built, Toolchain
 from workbench.sandbox.shared import build_shared, shared_folder_of
 from workbench.sandbox.tools import (
+    installation,
     is_at_least,
     native,
     outside_system,
@@ -70,7 +71,10 @@ class Java:
         java, javac = tool("java"), tool("javac")
         if java is None or javac is None or not is_at_least(number := version(javac), 11):
             return None
-        folders = _folders_of(java.parent.parent) | _folders_of(javac.parent.parent)
+        homes = {installation(java), installation(javac)}
+        if None in homes:
+            return None
+        folders = {folder for home in homes if home is not None for folder in _folders_of(home)}
         readable = (*outside_system(sorted(folders)), _shared_folder())
         return Toolchain(f"OpenJDK {number}", readable)
 

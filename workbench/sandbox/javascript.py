@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.sandbox.runtimes import Built, Toolchain
 from workbench.sandbox.tools import (
+    installation,
     is_at_least,
     native,
     outside_system,
@@ -39,8 +40,8 @@ class JavaScript:
         node = tool("node")
         if node is None or not is_at_least(number := version(node), 18):
             return None
-        # A Node of its own folder (nvm) lies in bin/ beside lib/.
-        return Toolchain(f"Node.js {number}", outside_system([node.parent.parent]))
+        # A Node of its own folder (nvm) lies in bin/ beside lib/; it also runs alone.
+        return Toolchain(f"Node.js {number}", outside_system([installation(node) or node]))
 
     def server(self, code: str, tests: ProgramTests | CallTests) -> Built:
         """Build the candidate into a server."""

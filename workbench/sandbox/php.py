@@ -6,7 +6,14 @@ import json
 
 from workbench.errors import BadInput
 from workbench.sandbox.runtimes import Built, Toolchain
-from workbench.sandbox.tools import is_at_least, native, outside_system, tool, version
+from workbench.sandbox.tools import (
+    installation,
+    is_at_least,
+    native,
+    outside_system,
+    tool,
+    version,
+)
 from workbench.types import CallTests, ProgramTests
 
 _ENVIRONMENT = {"LANG": "C.UTF-8"}
@@ -40,7 +47,7 @@ class Php:
         php = tool("php")
         if php is None or not is_at_least(number := version(php), 8):
             return None
-        return Toolchain(f"PHP {number}", outside_system([php.parent.parent]))
+        return Toolchain(f"PHP {number}", outside_system([installation(php) or php]))
 
     def server(self, code: str, tests: ProgramTests | CallTests) -> Built:
         """Build the candidate into a server.
@@ -72,8 +79,10 @@ def _no_programs() -> BadInput:
 
 
 def _tagged(code: str) -> str:
-    """Return code with the opening tag, without which PHP would print it."""
-    return code if "<?php" in code or "<?=" in code else f"<?php\n{code}"
+    """Return code with the opening tag, without which PHP would print it, and nothing before it."""
+    if "<?php" not in code and "<?=" not in code:
+        return f"<?php\n{code}"
+    return code.lstrip() if code.lstrip().startswith("<?") else code
 
 
 def _built(files: dict[str, str], check: str, *run: str) -> Built:

@@ -101,7 +101,9 @@ function text(mixed $value, string $type, int $depth = 0): string
 function array_text(array $value, string $type, int $depth): string
 {
     $item = item_type($type);
-    $isDict = \str_starts_with($type, 'dict[') || ($value !== [] && !\array_is_list($value));
+    // PHP 8.0 has no array_is_list yet.
+    $isList = \array_keys($value) === \array_keys(\array_values($value));
+    $isDict = \str_starts_with($type, 'dict[') || !$isList;
     $parts = [];
     foreach ($value as $key => $one) {
         $name = \json_encode((string) $key, \JSON_INVALID_UTF8_SUBSTITUTE);

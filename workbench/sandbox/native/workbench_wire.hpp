@@ -19,6 +19,7 @@ namespace workbench {
 constexpr int incoming = 3;
 constexpr int outgoing = 4;
 constexpr int verdict = 5;
+constexpr std::size_t longest_message = 1000;
 constexpr std::size_t largest_frame = std::size_t(64) << 20;
 
 // --- frames --------------------------------------------------------------------------------
@@ -645,7 +646,7 @@ inline int serve() {
     std::string out = "{\"failed\":";
     put_text(out, kind);
     out += ",\"message\":";
-    put_text(out, message);
+    put_text(out, message.substr(0, longest_message));
     write_frame(verdict, out + "}");
     ::_exit(1);
 }
@@ -688,6 +689,7 @@ R remote(const char* name, const A&... values) {
 
 // Run the tests' own main; they have passed when it returns 0.
 inline int check(int (*tests)()) {
+    std::signal(SIGPIPE, SIG_IGN);  // the program may be gone before it is asked
     int code = 1;
     try {
         code = tests();
