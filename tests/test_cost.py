@@ -324,6 +324,22 @@ def test_it_is_written_as_table_json_html_and_picture() -> None:
     assert "unknown: b" in figure.layout.title.subtitle.text
 
 
+def test_the_picture_says_who_has_no_bar_and_which_interval_has_no_end() -> None:
+    cost = run_cost(
+        [
+            *(result(str(at), call(cost=0.01), passed=float(at == 0)) for at in range(4)),
+            result("1", call(cost=0.01), solver="never", passed=0),
+            result("1", call(OWN), solver="unpriced", passed=1),
+        ]
+    )
+    figure = cost.figure("solved")
+    assert len(figure.data[0].y) == 1
+    note = figure.layout.title.subtitle.text
+    assert "to the edge: no end<br>unknown: unpriced<br>none solved: never" in note
+    drawn = figure.data[0].x[0] + figure.data[0].error_x.array[0]
+    assert drawn > figure.layout.xaxis.range[1]
+
+
 def test_names_are_escaped() -> None:
     cost = run_cost([result("1", call(cost=0.01), solver="<b>bold</b>")])
     assert "<b>bold" not in cost._repr_html_()

@@ -28,6 +28,7 @@ def memory_figure(estimates: Sequence[MemoryEstimate], limits: Mapping[str, int]
             customdata=[gib(size) for size in sizes],
             hovertemplate=f"{part}: %{{customdata}}<extra>%{{y}}</extra>",
         )
+    most = max([*(one.total for one in estimates), *limits.values()], default=GIB) / GIB
     for number, (device, limit) in enumerate(limits.items()):
         figure.add_vline(
             x=limit / GIB,
@@ -35,10 +36,11 @@ def memory_figure(estimates: Sequence[MemoryEstimate], limits: Mapping[str, int]
             line_color=INK,
             annotation_text=f"{device}: {gib(limit)}",
             annotation_position="top",
-            annotation_xanchor=("left", "right")[number % 2],
+            # Towards the middle, where there is room for it, and each above the one before.
+            annotation_xanchor="right" if limit / GIB > most / 2 else "left",
+            annotation_yshift=14 * number,
         )
     look = layout("Memory, GiB")
-    most = max([*(one.total for one in estimates), *limits.values()], default=GIB) / GIB
     figure.update_layout(
         **{
             **look,

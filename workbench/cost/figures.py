@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,8 @@ CostOf = Literal["answer", "solved"]
 _API, _OWN, _CROSS = COLOURS[1], COLOURS[0], COLOURS[2]
 # Steps that are drawn at the most: a staircase of thousands is a slope.
 _MOST_STEPS = 400
+# Letters of a solver's name on a line.
+_NAME = 24
 # Room for a title and two lines below it.
 _TOP = 92
 _LEGEND = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
@@ -231,7 +234,7 @@ def tornado(one: Reckoning, which: CrossoverName | None = None) -> go.Figure:
     )
     figure.update_xaxes(
         title="times the API's price" if chosen == "ratio" else "requests an hour",
-        nticks=5,
+        nticks=4,
         tickangle=0,
         range=[_left(known, edge), edge],
         zeroline=False,
@@ -304,7 +307,8 @@ def _end(bar: Sensitivity, side: str, load: float | None) -> str:
 def cost_bars(solvers: Sequence[SolverCost], of: CostOf = "answer") -> go.Figure:
     """Draw what an answer, or a solved problem, cost each solver; bars are 95 % intervals.
 
-    Solvers whose cost is unknown are named above the picture instead of being drawn.
+    Solvers whose cost is unknown, or that solved nothing, are named above the picture instead of
+    being drawn.
 
     Raises:
         BadInput: it is known of none.
@@ -318,38 +322,72 @@ def cost_bars(solvers: Sequence[SolverCost], of: CostOf = "answer") -> go.Figure
             "See what has a price: workbench cost prices",
         )
     known.sort(key=lambda pair: pair[1].mean, reverse=True)
-    missing = [solver for solver, mean in means if mean is None]
     figure = go.Figure(
         go.Bar(
             orientation="h",
-            y=[solver for solver, _ in known],
+            y=[_folded(solver) for solver, _ in known],
             x=[one.mean for _, one in known],
-            error_x=_error_bars([one for _, one in known]),
+            error_x=_error_bars([one for _, one in known], _far(known)),
             marker={"color": _OWN},
             text=[f"{mean(one)}" for _, one in known],
             textposition="none",
             hovertemplate="%{y}<br>%{text}<extra></extra>",
         )
     )
-    note = f"unknown: {', '.join(missing)}" if missing else "bars: 95 % intervals"
-    figure.update_layout(layout(f"USD {what}", note=note), bargap=0.4)
+    figure.update_layout(layout(f"USD {what}", note=_cost_note(solvers, of)), bargap=0.4)
     figure.update_layout(height=180 + 44 * len(known))
+    # The title says what the axis is of; a telephone has room for few ticks.
     figure.update_xaxes(
-        title=f"USD {what}", rangemode="tozero", exponentformat="none", nticks=4, tickangle=0
+        range=[0, _far(known)], exponentformat="none", nticks=3, tickangle=0, zeroline=False
     )
     figure.update_yaxes(ticklabelstandoff=6)
     return figure
 
 
-def _error_bars(means: Sequence[Mean]) -> dict[str, Any]:
+def _cost_note(solvers: Sequence[SolverCost], of: CostOf) -> str:
+    """Say what the bars are, and who has none and why."""
+    means = {one.solver: one.per_answer if of == "answer" else one.per_solved for one in solvers}
+    none = [one.solver for one in solvers if of == "solved" and one.solved == 0]
+    unknown = [solver for solver, mean in means.items() if mean is None and solver not in none]
+    endless = any(one and one.low is not None and one.high is None for one in means.values())
+    ends = "; to the edge: no end" if endless else ""
+    parts = [f"bars: 95 % intervals{ends}"]
+    parts += [f"unknown: {', '.join(unknown)}"] * bool(unknown)
+    parts += [f"none solved: {', '.join(none)}"] * bool(none)
+    return "<br>".join(parts)
+
+
+def _far(known: Sequence[tuple[str, Mean]]) -> float:
+    """Return where the axis ends: past every bar and every interval that has an end."""
+    return 1.08 * max(max(one.mean, one.high or 0.0) for _, one in known) or 1.0
+
+
+def _folded(name: str) -> str:
+    """Break a long name at its slashes into lines that leave a telephone room for the bars."""
+    lines = [""]
+    for part in re.findall(r"[^/]*/?", name):
+        if lines[-1] and len(lines[-1] + part) > _NAME:
+            lines.append("")
+        lines[-1] += part
+    return "<br>".join(lines)
+
+
+def _error_bars(means: Sequence[Mean], edge: float) -> dict[str, Any]:
     return {
         "type": "data",
-        "array": [0.0 if one.high is None else one.high - one.mean for one in means],
+        "array": [_above(one, edge) for one in means],
         "arrayminus": [0.0 if one.low is None else one.mean - one.low for one in means],
         "thickness": 1.4,
         "width": 5,
         "color": INK,
     }
+
+
+def _above(one: Mean, edge: float) -> float:
+    """Return how far the interval reaches above the mean; past the edge where it has no end."""
+    if one.high is not None:
+        return one.high - one.mean
+    return 0.0 if one.low is None else 2 * edge
 
 
 def throughput_over_concurrency(measured: Mapping[str, Sequence[Point]]) -> go.Figure:

@@ -15,13 +15,26 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 NO_VERDICTS = "no pass@1 score"
 
-# What the page of the UI and a notebook need; theme.css has the rest.
+# What the page of the UI and a notebook need; theme.css has the rest. On a telephone, where only
+# the first columns would be seen, each row becomes a list of what it says; the name of an element
+# that is nowhere lets that go before what Gradio says of all tables.
+_PHONE = ":is(.wb-cost,#wb-cost)"
+# Letters of a cell that stays on one line.
+_SHORT = 20
 STYLE = (
     "<style>.wb-cost table{border-collapse:collapse;font-size:13px}"
     ".wb-cost th,.wb-cost td{padding:4px 10px;text-align:right;border-bottom:1px solid #8884}"
     ".wb-cost td:first-child,.wb-cost th:first-child{text-align:left}"
+    ".wb-cost .wb-long{white-space:normal!important;overflow-wrap:anywhere}"
     ".wb-cost small{opacity:.75}.wb-cost .wb-said{font-size:15px;margin:4px 0}"
-    ".wb-cost div{overflow-x:auto}</style>"
+    ".wb-cost div{overflow-x:auto}"
+    f"@media(max-width:600px){{{_PHONE} table{{display:block;width:100%}}"
+    f"{_PHONE} thead{{display:none}}{_PHONE} tbody,{_PHONE} tr{{display:block}}"
+    f"{_PHONE} tbody tr{{padding:6px 0!important;border-top:1px solid #8884!important}}"
+    f"{_PHONE} tbody td{{display:flex;justify-content:space-between;gap:16px;border:0!important;"
+    "padding:1px 0!important}"
+    f"{_PHONE} tbody td::before{{content:attr(data-head);opacity:.75;white-space:nowrap}}"
+    f"{_PHONE} tbody td:empty{{display:none}}}}</style>"
 )
 
 
@@ -183,9 +196,16 @@ def _crossover(one: Crossover) -> str:
 
 def table(heads: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
     """Return cells, which are text, as an HTML table that scrolls in a box of its own."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    titles, long = [escape(head) for head in heads], ' class="wb-long"'
+    head = "".join(f"<th>{title}</th>" for title in titles)
     body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in rows
+        "<tr>"
+        + "".join(
+            f'<td data-head="{title}"{long * (len(cell) > _SHORT)}>{escape(cell)}</td>'
+            for title, cell in zip(titles, cells, strict=True)
+        )
+        + "</tr>"
+        for cells in rows
     )
     return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
@@ -257,10 +277,13 @@ def solved(one: SolverCost) -> str:
 
 
 def run_cost_html(solvers: Sequence[SolverCost], notes: Sequence[str]) -> str:
-    """Return a row a solver, and what is to be known about the numbers."""
+    """Return a row a solver, and what is to be known about the numbers; no column is empty."""
     rows = [cells(one) for one in solvers]
+    filled = [at for at in range(len(COLUMNS)) if any(row[at] for row in rows)]
+    heads = [COLUMNS[at] for at in filled]
+    rows = [[row[at] for at in filled] for row in rows]
     said = "".join(f"<p><small>{escape(note)}</small></p>" for note in notes)
-    return f"{STYLE}<div class='wb-cost wb-lab'>{table(COLUMNS, rows)}{said}</div>"
+    return f"{STYLE}<div class='wb-cost wb-lab'>{table(heads, rows)}{said}</div>"
 
 
 POINTS = (

@@ -152,7 +152,11 @@ class CostTab:
             elem_id="cost-ranges",
         )
         self.load = gr.Number(
-            0, label="Your requests an hour", info="0: any.", minimum=0, elem_id="cost-load"
+            0,
+            label="Your requests an hour",
+            info="What each would cost then; 0: leave it out.",
+            minimum=0,
+            elem_id="cost-load",
         )
 
     def _build_result(self) -> None:
@@ -319,13 +323,11 @@ class CostTab:
         except WorkbenchError as error:
             return choices.problem_html(error), hidden
         table = f"<div class='wb'>{cost._repr_html_()}</div>"
-        try:
-            solved = any(one.per_solved for one in cost.solvers)
-            return table, gr.update(
-                value=cost.figure("solved" if solved else "answer"), visible=True
-            )
-        except BadInput:  # every price is unknown, as the table says
+        solved = any(one.per_solved for one in cost.solvers)
+        means = [one.per_solved if solved else one.per_answer for one in cost.solvers]
+        if not any(one.mean for one in means if one):  # nothing is known, or all of it is free
             return table, hidden
+        return table, gr.update(value=cost.figure("solved" if solved else "answer"), visible=True)
 
     def measure(
         self,

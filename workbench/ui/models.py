@@ -34,6 +34,19 @@ log = logging.getLogger(__name__)
 _KEY_IS_NEEDED = tuple(one for one in KEYS if one in backends.HOSTED)
 _WRAPPED = "white-space: normal; overflow-wrap: anywhere"
 _BAR = "height: 6px; border-radius: 3px"
+# On a telephone, where only the first columns would be seen, each row becomes a list of its cells;
+# the name of an element that is nowhere lets that go before what Gradio says of all tables.
+_PHONE = ":is(.wb-cards, #wb-cards)"
+_CARDS = (
+    "<style>@media (max-width: 600px) {"
+    f"{_PHONE} table, {_PHONE} tbody, {_PHONE} tr, {_PHONE} td {{ display: block }}"
+    f"{_PHONE} thead, {_PHONE} td:empty {{ display: none }}"
+    f"{_PHONE} tbody tr {{ padding: 6px 0; border-top: 1px solid var(--wb-line) !important }}"
+    f"{_PHONE} tbody td {{ padding: 2px 0 !important; border: 0 !important }}"
+    f"{_PHONE} td, {_PHONE} code {{ white-space: normal !important; overflow-wrap: anywhere }}"
+    f"{_PHONE} td[data-head]::before {{ content: attr(data-head) ': '; color: var(--wb-dim) }}"
+    "}</style>"
+)
 _pulling: set[str] = set()
 _guard = threading.Lock()
 
@@ -291,7 +304,7 @@ def table_html() -> str:
             rows.append(_row(name, weights.describe(model), row))
     embedders = [one for one in weights.known() if one.kind == "embedder"]
     rows += [_row(one.name, one, None) for one in embedders]
-    return _table(("Model", "Memory", "Here", "On disk", "Licence"), rows)
+    return _table(("Model", "Memory", "Weights", "On disk", "Licence"), rows)
 
 
 def _row(name: str, about: Weights, row: Available | None) -> list[str]:
@@ -387,9 +400,15 @@ def _use(one: LoadedModel) -> str:
 def _table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
     """Return rows of HTML cells as a table."""
     head = "".join(f"<th>{one}</th>" for one in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    named = ["", *(f" data-head='{one}'" if one else "" for one in heads[1:])]
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{told}>{cell}</td>" for told, cell in zip(named, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
     return (
-        f"<div class='wb wb-table'><table><thead><tr>{head}</tr></thead>"
+        f"{_CARDS}<div class='wb wb-table wb-cards'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 
