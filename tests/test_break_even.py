@@ -110,10 +110,31 @@ def test_crossovers_agree_with_a_plain_search(
     first, last = one.crossover.first, one.crossover.for_good
     for load in (first, last, last * 1.01, last * 1.7, last * 12.3):
         assert one.gpu_cost(load) <= one.api_cost(load) * (1 + 1e-6)
-    for load in (first * (1 - 1e-6), first * 0.5, last * (1 - 1e-6)):
+    for load in (first * (1 - 1e-6), first * 0.5, *_just_before(last, one)):
         assert one.gpu_cost(load) > one.api_cost(load)
 
 
+def _just_before(last: float, one: BreakEven) -> list[float]:
+    """Return a load between where the last GPU is added and where it pays, if there is one."""
+    count, capacity = one.gpus_at(last), one.capacity
+    assert capacity is not None
+    begin = (count - 1) * capacity if count > one.gpu.gpus else 0.0
+    return [(begin + last) / 2] if last - begin > 1e-6 * capacity else []
+
+
+# GPUs that are full at exactly the load from which they pay: 1024 of them pay for good from 1024
+# requests an hour, and 1023 of them until 1023.999.
+@pytest.mark.parametrize(("speed", "last"), [(2.001953125, 1024), (3.0, 2), (2.5, 4)])
+def test_the_last_stretch_begins_where_the_last_gpu_is_paid(speed: float, last: float) -> None:
+    one = break_even(Api(usd_per_request=0.5), OwnGpu(0.5, 1, (speed,), utilisation=0.5))
+    assert one.crossover.for_good == last
+    for load in _just_before(last, one):
+        assert one.gpu_cost(load) > one.api_cost(load)
+    for load in np.linspace(last, 3 * last, 1001):
+        assert one.gpu_cost(load) <= one.api_cost(load) * (1 + 1e-9)
+
+
+@settings(deadline=None)
 @given(
     load=st.floats(0, 1e5),
     gpus=st.integers(1, 9),
