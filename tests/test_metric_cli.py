@@ -91,6 +91,15 @@ def test_the_table_shows_figure_interval_and_signature(folder) -> None:
     assert "CodeBLEU: 3 not judged: " in told
 
 
+def test_the_ends_of_an_interval_have_as_many_digits_as_its_figure(folder) -> None:
+    write("a.txt", ["the dog", "cat", "x"])
+    write("r.txt", ["the dog bit", "cow", "a man"])
+    found = scored("a.txt", "--refs", "r.txt", "-m", "chrF")["chrF"]
+    assert found["low"] < 1 < found["value"]
+    told = shown("a.txt", "--refs", "r.txt", "-m", "chrF")
+    assert f"{found['value']:.2f}  {found['low']:.2f} to {found['high']:.2f} " in told
+
+
 @pytest.mark.parametrize("field", ["text", "completion", "prediction", "answer"])
 @pytest.mark.parametrize("key", ["task_id", "id", "question_id"])
 def test_json_lines_meet_by_their_ids_in_any_order(folder, field: str, key: str) -> None:
@@ -190,7 +199,21 @@ def test_a_metric_that_looks_at_more_than_texts_says_where_it_is_to_be_had(folde
         (("a.txt", []), ("r.txt", ["one"]), "BLEU", "a.txt holds no text."),
         (("a.txt", ["one"]), ("r.txt", ["one"]), "BLUE", "Did you mean BLEU"),
         (("a.txt", ["one"]), ("r.txt", ["one"]), "similarity", "--embedder minilm"),
-        (("a.jsonl", ["{"]), ("r.txt", ["one"]), "BLEU", "Line 1 of a.jsonl: "),
+        (
+            ("a.jsonl", [{"text": "x"}, "{"]),
+            ("r.txt", ["one"]),
+            "BLEU",
+            "Line 2 of a.jsonl: it is no JSON: ",
+        ),
+        (("a.jsonl", ["{"]), ("r.txt", ["one"]), "BLEU", " at column 2."),
+        (("a.jsonl", ["[" * 100_000]), ("r.txt", ["one"]), "BLEU", "it is nested too deeply."),
+        (("a.json", ['["one"]']), ("r.txt", ["one"]), "BLEU", "Write an object a line, as .jsonl."),
+        (
+            ("a.jsonl", [{"id": 1, "text": "x"}, {"id": 2, "text": "y"}]),
+            ("r.jsonl", [{"id": 2, "text": "y"}, {"text": "x"}]),
+            "BLEU",
+            "Line 2 of r.jsonl: of its lines some have an id, and some none.",
+        ),
         (("a.jsonl", ["[1]"]), ("r.txt", ["one"]), "BLEU", "it is no JSON object."),
         (("a.jsonl", [{"x": "y"}]), ("r.txt", ["one"]), "BLEU", "it has none of text, completion"),
         (("a.jsonl", [{"text": 3}]), ("r.txt", ["one"]), "BLEU", "text is no text."),

@@ -121,9 +121,9 @@ def read_texts(path: Path, fields: Sequence[str] = _TEXTS) -> list[Text]:
     """Read the texts of a file or a folder.
 
     - A folder: each file in it is one text, its id its path within the folder.
-    - ``.jsonl``: one object a line. The text is the first of ``fields`` that it has, a string or
-      a list of strings; its id is ``task_id``, ``id`` or ``question_id``; ``language`` is its
-      language.
+    - ``.jsonl``: one object a line. The text is the first of ``fields`` that it has, a string, or
+      in ``references`` a list of strings; its id is ``task_id``, ``id`` or ``question_id``, in all
+      lines or in none; ``language`` is its language.
     - A file of code, by its ending: the whole of it is one text.
     - Anything else: one text a line. Empty lines are empty texts.
 
@@ -134,6 +134,8 @@ def read_texts(path: Path, fields: Sequence[str] = _TEXTS) -> list[Text]:
         found = [_whole(one, str(one.relative_to(path).as_posix())) for one in _files(path)]
     elif path.suffix.lower() in _JSON:
         found = _json_lines(path, fields)
+    elif path.suffix.lower() == ".json":
+        raise BadInput(f"{path.name} is one piece of JSON.", "Write an object a line, as .jsonl.")
     elif language_of_path(path.name) is not None:
         found = [_whole(path, None)]
     else:
@@ -238,17 +240,35 @@ def _whole(path: Path, name: str | None) -> Text:
 
 
 def _json_lines(path: Path, fields: Sequence[str]) -> list[Text]:
-    found = []
+    found: list[Text] = []
     # Not splitlines, which also splits at characters that JSON may hold as they are (U+2028).
     for number, line in enumerate(_read(path).split("\n"), start=1):
         if line.strip():
             try:
-                found.append(_json_text(json.loads(line), fields))
+                one = _json_text(_loaded(line), fields)
+                if found and (one.id is None) != (found[0].id is None):
+                    # By place, all that stands behind a forgotten line would meet another's.
+                    raise ValueError("of its lines some have an id, and some none.")
             except (ValueError, BadInput) as error:
                 raise BadInput(
                     f"Line {number} of {path.name}: {error}", "Mend that line."
                 ) from error
+            found.append(one)
     return found
+
+
+def _loaded(line: str) -> Any:
+    """Read a line of JSON.
+
+    Raises:
+        ValueError: it is none; says where in the line.
+    """
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error.msg} at column {error.colno}.") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply.") from error
 
 
 def _json_text(row: Any, fields: Sequence[str]) -> Text:

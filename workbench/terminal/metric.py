@@ -36,16 +36,14 @@ def show_file_scores(found: FileScores) -> None:
 
 
 def _row(figure: Figure) -> tuple[str, str, str, str]:
-    value = "-" if figure.value is None else _number(figure.value)
+    known = [one for one in (figure.value, figure.low, figure.high) if one is not None]
+    # A share or a cosine has four digits behind the point, and so have the ends beside it.
+    digits = 4 if all(abs(one) <= 1 for one in known) else 2
+    value = "-" if figure.value is None else f"{figure.value:.{digits}f}"
     interval = "-"
     if figure.low is not None and figure.high is not None:
-        interval = f"{_number(figure.low)} to {_number(figure.high)}"
+        interval = f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"
     return value, interval, f"{figure.samples:,}", f"{figure.unjudged:,}"
-
-
-def _number(value: float) -> str:
-    """Two digits behind the point; four where the figure is a share or a cosine."""
-    return f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"
 
 
 def _reasons(one: Scored) -> Counter[str]:
