@@ -30,7 +30,13 @@ def metric(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option("--metric", "-m", help="BLEU, chrF, CodeBLEU+corrected, ...; repeatable."),
+        typer.Option(
+            "--metric",
+            "-m",
+            help="BLEU, chrF, chrF++, TER, ROUGE-L, CodeBLEU, exact-match, AST-match, similarity or"
+            " readability, options behind a plus: CodeBLEU+corrected; repeatable. Default: BLEU"
+            " and chrF.",
+        ),
     ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of the code; default: by its ending.")

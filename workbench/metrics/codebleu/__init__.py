@@ -5,8 +5,10 @@ CodeBLEU (Ren et al. 2020, arXiv 2009.10297) is the weighted mean of four parts:
 syntax tree) and data-flow match (which variable's value comes from which).
 
 ``variant="reference"``, the default, gives the numbers of the reference implementation: the
-package codebleu 0.7.0, which is Microsoft's CodeXGLUE original as it runs today, over the same
-grammars. All of this is in its numbers, and stays in ours:
+package codebleu 0.7.0 over the same grammars. It is the code of Microsoft's CodeXGLUE as it runs
+today, with two changes: CodeXGLUE takes comments out as if each language was Java, and a data flow
+of 0 is 0 in its total, where the package counts 1. All of this is in the package's numbers, and
+stays in ours:
 
 - Tokens are what ``str.split`` makes: ``return(x)`` is one token and no keyword.
 - A text of fewer than four tokens is not even its own match: its missing n-grams do not match.
