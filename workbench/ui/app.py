@@ -62,10 +62,11 @@ def build() -> gr.Blocks:
         corpora.wire(compare, lab)
         # What is in memory, and which runs are stored, changes with each question asked elsewhere.
         changing = ((models_tab, models), (cost_tab, cost), (evaluate_tab, evaluate))
+        evaluate.watch_on(evaluate_tab)
         results_tab.select(
             results.refresh,
-            results.run,
-            results.refreshed,
+            [evaluate.done, *results.chosen],
+            [evaluate.done, *results.refreshed],
             show_progress="hidden",
             api_visibility="private",
         )

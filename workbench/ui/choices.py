@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from workbench.doctor import MenuRow
     from workbench.retrieval import IndexInfo
+    from workbench.store import RunRow
     from workbench.ui.live import Live
 
     Choices = list[tuple[str, str]]
@@ -114,6 +115,14 @@ def manifests() -> list[str]:
     return [one.name for one in list_manifests()]
 
 
+def run_label(row: RunRow) -> str:
+    """Return how a stored evaluation is called in a menu."""
+    suite, arms = row.spec["suite"], row.spec["arms"]
+    solvers = "1 solver" if len(arms) == 1 else f"{len(arms):,} solvers"
+    day = row.created[:16].replace("T", " ")
+    return f"{suite['name']}, {suite['questions']:,} problems, {solvers}, {day} ({row.id})"
+
+
 def notice_html(lines: Sequence[str], kind: str) -> str:
     """Return lines of HTML as a notice, "" for none."""
     if not lines:
@@ -122,13 +131,17 @@ def notice_html(lines: Sequence[str], kind: str) -> str:
     return f"<div class='wb wb-notice {kind}' role='alert'>{body}</div>"
 
 
-def progress_html(live: Live[Any], said: str = "Loading") -> str:
-    """Return how far work is: a bar with rate and estimate, or ``said`` while there is none."""
+def progress_html(live: Live[Any], said: str = "Loading", more: str = "") -> str:
+    """Return how far work is: a bar with rate and estimate, or ``said`` while there is none.
+
+    ``more`` stands behind the bar's words.
+    """
     now = live.progress
     if now is None:
         return notice_html([html.escape(said)], "wb-busy-line")
     share = f"<progress max='{now.total:g}' value='{now.done:g}'></progress>"
-    return notice_html([f"{share} {html.escape(str(now))}"], "wb-busy-line")
+    text = "; ".join(filter(None, (str(now), more)))
+    return notice_html([f"{share} {html.escape(text)}"], "wb-busy-line")
 
 
 def problem_html(error: Exception | str) -> str:

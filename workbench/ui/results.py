@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from workbench.errors import WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 from workbench.evaluation import evaluations
 from workbench.evaluation.page import (
     facts_html,
@@ -20,7 +22,6 @@ from workbench.evaluation.page import (
     page_style,
     split_html,
     warnings_html,
-    write_page,
 )
 from workbench.evaluation.report import EvaluationReport, open_report
 from workbench.evaluation.splits import tags_of
@@ -28,7 +29,7 @@ from workbench.evaluation.tables import write_table
 from workbench.ui import choices
 
 if TYPE_CHECKING:
-    from workbench.store import RunRow
+    from workbench.evaluation.pairs import Pair
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +42,23 @@ _PICTURES = [
     ("does the cheap metric say anything?", "agreement"),
     ("against time", "time"),
 ]
-_FILES = {"page": ".html", "CSV": ".csv", "Parquet": ".parquet", "Markdown": ".md", "LaTeX": ".tex"}
+_FILES = {
+    "HTML report": ".html",
+    "Notebook": ".ipynb",
+    "CSV": ".csv",
+    "Parquet": ".parquet",
+    "Markdown": ".md",
+    "LaTeX": ".tex",
+}
+# A browser saves only what a link is pressed for; the button that is seen writes the file first.
+_SAVE = "() => document.querySelector('#results-save').click()"
 
 
 class ResultsTab:
     """The parts of the tab and what happens to them. Build it inside ``gr.Blocks``."""
 
     def __init__(self) -> None:
-        gr.Markdown("### Results\nWhat stored evaluations found.")
+        gr.Markdown("### Results\nWhat stored evaluations found. The best figures are bold.")
         self._build_run()
         self._build_pair()
         self._wire()
@@ -82,9 +92,10 @@ class ResultsTab:
         self.split = gr.HTML(elem_id="results-split")
         with gr.Row(elem_id="results-files"):
             self.form = gr.Dropdown(
-                list(_FILES), value="page", label="Take it along as", min_width=160
+                list(_FILES), value="HTML report", label="Take it along as", min_width=160
             )
-            self.download = gr.DownloadButton("Write", elem_id="results-write", size="md")
+            self.write_it = gr.Button("Download", elem_id="results-write", size="md")
+            self.save = gr.DownloadButton("Save", elem_id="results-save")
 
     def _build_pair(self) -> None:
         gr.Markdown(
@@ -102,15 +113,17 @@ class ResultsTab:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         drawn = [self.notice, self.table, self.plot, self.split, self.tag]
         asked = [self.run, self.metric, self.picture, self.tag]
-        self.run.change(self.open, self.run, self._opened, **quiet)
+        self.run.input(self.open, self.run, self._opened, **quiet)
         for part in (self.metric, self.picture, self.tag):
             part.input(self.draw, asked, drawn, **quiet)
-        self.compare.click(
-            self.do_compare, [self.run, self.a, self.b, self.metric], self.verdict, **quiet
+        pair = [self.run, self.a, self.b, self.metric]
+        self.compare.click(self.do_compare, pair, self.verdict, **quiet)
+        for part in (self.a, self.b, self.metric):  # what stands there was said of others
+            part.input(lambda: "", None, self.verdict, queue=False, **quiet)
+        written = self.write_it.click(
+            self.write, [self.run, self.form], [self.notice, self.save], **quiet
         )
-        self.download.click(
-            self.write, [self.run, self.form], [self.notice, self.download], **quiet
-        )
+        written.success(None, None, None, js=_SAVE)
 
     @property
     def _opened(self) -> list[Any]:
@@ -134,7 +147,7 @@ class ResultsTab:
         return [
             gr.update(choices=metrics, value=leading),
             gr.update(choices=names, value=names[0] if names else None),
-            gr.update(choices=names, value=names[-1] if names else None),
+            gr.update(choices=names, value=names[-1] if len(names) > 1 else None),
             *self.draw(run, leading, picture, None)[:4],
             gr.update(choices=list(tags_of(found)), visible=False),
             gr.update(value=picture),
@@ -156,12 +169,12 @@ class ResultsTab:
         menu = gr.update(choices=tags, value=chosen, visible=by_tag and bool(tags))
         about = f"<details><summary>About this run</summary>{facts_html(found)}</details>"
         table = _styled(warnings_html(found) + leaderboard_html(found) + about)
-        split = _styled(split_html(found, chosen)) if by_tag and chosen else ""
         try:
+            said = _said(found, picture, metric, chosen)
             drawn = found.plot(picture, metric=metric, tag=chosen)  # type: ignore[arg-type]
         except WorkbenchError as error:
-            return choices.problem_html(error), table, hidden, split, menu
-        return "", table, gr.update(value=drawn, visible=True), split, menu
+            return choices.problem_html(error), table, hidden, "", menu
+        return "", table, gr.update(value=drawn, visible=True), said, menu
 
     def do_compare(
         self, run: str | None, a: str | None, b: str | None, metric: str | None
@@ -170,7 +183,7 @@ class ResultsTab:
         yield choices.notice_html(["Comparing"], "wb-busy-line")
         try:
             found = _opened(run)
-            pair = found.compare(a, b, metric)
+            pair = _pair(found, a, b, metric)
         except WorkbenchError as error:
             yield choices.problem_html(error)
             return
@@ -183,18 +196,38 @@ class ResultsTab:
             found = _opened(run)
             folder = Path(tempfile.mkdtemp(prefix="workbench-"))
             path = folder / f"{found.run}{_FILES[form]}"
-            write_page(found, path) if form == "page" else write_table(found, "leaderboard", path)
+            _write(found, form, path)
         except WorkbenchError as error:
             return choices.problem_html(error), gr.skip()
-        said = choices.notice_html([f"Written: press <b>{path.name}</b>."], "wb-done")
-        return said, gr.update(value=str(path), label=path.name)
+        return "", gr.update(value=str(path))
 
-    def refresh(self, run: str | None) -> list[Any]:
-        """Return what may have changed since the page was built; see ``refreshed``."""
+    def refresh(
+        self,
+        done: str | None,
+        run: str | None,
+        metric: str | None,
+        picture: str,
+        tag: str | None,
+    ) -> list[Any]:
+        """Return what may have changed since the page was built; see ``refreshed``.
+
+        A run that was finished since (``done``) is opened; else the chosen one stays as it stands.
+        """
         runs = _runs()
         values = [value for _, value in runs]
-        chosen = run if run in values else next(iter(values), None)
-        return [gr.update(choices=runs, value=chosen), *self.open(chosen)]
+        chosen = next((one for one in (done, run) if one in values), next(iter(values), None))
+        menu = gr.update(choices=runs, value=chosen)
+        if chosen is None or chosen != run or done is not None or metric is None:
+            return [None, menu, *self.open(chosen)]
+        notice, table, plot, split, tags = self.draw(run, metric, picture, tag)
+        same = [gr.skip() for _ in (self.metric, self.a, self.b)]
+        rest = [gr.skip() for _ in (self.picture, self.verdict)]
+        return [None, menu, *same, notice, table, plot, split, tags, *rest]
+
+    @property
+    def chosen(self) -> list[Any]:
+        """The parts that say what is looked at."""
+        return [self.run, self.metric, self.picture, self.tag]
 
     @property
     def refreshed(self) -> list[Any]:
@@ -208,15 +241,43 @@ def _opened(run: str | None) -> EvaluationReport:
 
 def _runs() -> choices.Choices:
     """Return the stored evaluations, newest first."""
-    return [(_label(row), row.id) for row in evaluations()]
+    return [(choices.run_label(row), row.id) for row in evaluations()]
 
 
-def _label(row: RunRow) -> str:
-    suite, arms = row.spec["suite"], row.spec["arms"]
-    day = row.created[:16].replace("T", " ")
-    return (
-        f"{suite['name']}, {suite['questions']:,} problems, {len(arms)} solvers, {day} ({row.id})"
-    )
+def _pair(found: EvaluationReport, a: str | None, b: str | None, metric: str | None) -> Pair:
+    """Compare two solvers; of a run with more, as one pair of all (Holm), as its report does."""
+    pair = found.compare(a, b, metric)
+    if len(found.names) == 2:
+        return pair
+    among = {frozenset((one.a, one.b)): one for one in found.pairs(metric)}
+    return replace(pair, p_corrected=among[frozenset((pair.a, pair.b))].p_corrected)
+
+
+def _said(found: EvaluationReport, picture: str, metric: str | None, tag: str | None) -> str:
+    """Return what there is to read below a picture, "" for nothing."""
+    if picture == "split" and tag:
+        return _styled(split_html(found, tag))
+    said: list[str] = []
+    if picture == "effect":
+        said = [one.sentence for one in found.effect(metric)]
+    elif picture == "pairs":
+        said = [f"{one.sentence}." for one in found.pairs(metric)]
+    elif picture == "agreement":
+        others = [one.name for one in found.metrics if one.name != metric]
+        for one in others:
+            with contextlib.suppress(BadInput):  # no answer has both
+                said.append(found.agreement(one, metric).sentence)
+    lines = "".join(f"<li>{html.escape(one)}</li>" for one in said if one)
+    return _styled(f"<ul class='wb-list'>{lines}</ul>") if lines else ""
+
+
+def _write(found: EvaluationReport, form: str, path: Path) -> None:
+    if form == "HTML report":
+        found.report(path)
+    elif form == "Notebook":
+        found.notebook(path)
+    else:
+        write_table(found, "leaderboard", path)
 
 
 def _nothing() -> str:
