@@ -533,3 +533,9 @@ def test_models_and_cost_fit_their_window(
     open_tab(page, tab)
     page.locator(f"{drawn} .main-svg").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    # Nothing of a table is out of sight, to be found by who thinks of scrolling it sideways.
+    ends = page.evaluate(
+        "[...document.querySelectorAll('#models-table td, #hosted-table td')]"
+        ".filter(cell => cell.innerText).map(cell => cell.getBoundingClientRect().right)"
+    )
+    assert bool(ends) == (tab == "Models") and all(end <= width for end in ends)
