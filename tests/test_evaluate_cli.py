@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,7 @@ from workbench.evaluation import (
     recorded_solvers,
     replay_run,
 )
+from workbench.evaluation.replaying import compared
 from workbench.evaluation.spec import OracleRetriever
 from workbench.sandbox import Grader, Outcome
 from workbench.settings import settings
@@ -190,6 +191,41 @@ def test_a_replay_tells_what_differs(problems: Path, recording: Path) -> None:
         ("sum/2", "exact match"),
     ]
     assert replayed.figures == ((f"replay/{recording}", "exact match", 0.75, 0.5),)
+
+
+def test_each_replay_asks_again_and_the_last_one_is_not_told_once_more(
+    problems: Path, recording: Path
+) -> None:
+    run = json.loads(call(*asked_for(problems, recording, "--json")).stdout)["run"]
+    first = replay_run(run)
+    recording.write_text(recording.read_text().replace("return 2", "return 22"))
+    second = replay_run(run)
+    assert (first.same, second.same) == (4, 3)
+    assert len({run, first.replay, second.replay}) == 3
+
+
+def test_a_replay_that_was_stopped_goes_on(problems: Path, recording: Path) -> None:
+    run = json.loads(call(*asked_for(problems, recording, "--json")).stdout)["run"]
+    spec = EvaluationSpec.from_table(open_evaluation(run).record["specs"][0])
+    going = evaluate_spec(spec, replay_of=run)
+    stopped = next(one.run for one in going if one.answered)
+    going.close()
+    assert replay_run(run).replay == stopped
+    assert replay_run(run).replay != stopped
+
+
+def test_errors_are_no_equal_answers_and_a_lost_score_differs(
+    problems: Path, recording: Path
+) -> None:
+    whole = recording.read_text()
+    recording.write_text(whole.split("\n", 2)[0] + "\n")
+    run = json.loads(call(*asked_for(problems, recording, "--json")).stdout)["run"]
+    replayed = replay_run(run)
+    assert (replayed.compared, replayed.same, replayed.missing) == (1, 1, 0)
+    before = open_evaluation(run)
+    now = replace(before, results=tuple(replace(one, scores=()) for one in before.results))
+    assert [(one.before, one.now) for one in compared(before, now).differences] == [(1.0, None)]
+    assert compared(before, replace(now, results=now.results[1:])).missing == 1
 
 
 def test_samples_have_their_own_figures(problems: Path, recording: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from workbench.backends.replay import digest, read_recording
+from workbench.cancel import cancelled
 from workbench.durable import replace_durably
 from workbench.errors import BackendError, BadInput
 from workbench.evaluation.past import open_evaluation
 from workbench.evaluation.running import evaluate_spec, finish
 from workbench.evaluation.spec import EvaluationSpec
 from workbench.keys import scrub
+from workbench.settings import settings
+from workbench.store import Store
 from workbench.tasks import load_task
 from workbench.types import (
     SAMPLING,
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from workbench.types import Event, Question, Result
 
 _COMPLETION = TypeAdapter(Completion)
+_ENDED = "replayed"
+"""Where the record of a replay says that it came to its end."""
 # What a recording keeps of a completion where it is not the usual.
 _ALWAYS = (
     *("text", "input_tokens", "output_tokens", "seconds"),
@@ -78,8 +83,9 @@ class Difference:
 class Replayed:
     """A run and its replay: how many answers are the same, and all that is not.
 
-    ``surroundings`` holds, of versions, machine, sandbox and revision, what was and what is now.
-    ``figures`` are those of both by solver and metric.
+    ``compared`` are the answers that at least one of the two has; ``missing`` were not asked for
+    again, and errors in both are no answers. ``surroundings`` holds, of versions, machine, sandbox
+    and revision, what was and what is now. ``figures`` are those of both by solver and metric.
     """
 
     run: str
@@ -89,6 +95,7 @@ class Replayed:
     differences: tuple[Difference, ...]
     surroundings: Mapping[str, tuple[Any, Any]]
     figures: tuple[tuple[str, str, float | None, float | None], ...]
+    missing: int = 0
 
     def __str__(self) -> str:
         scores = sum(one.what != "answer" for one in self.differences)
@@ -96,9 +103,10 @@ class Replayed:
             f"{solver} {metric} {_number(before)}, now {_number(now)}"
             for solver, metric, before, now in self.figures
         )
+        missing = f" {self.missing:,} more were not asked for again." if self.missing else ""
         return (
             f"{self.same:,} of {self.compared:,} answers are the same, {scores:,} scores differ."
-            f" {figures}. Stored as run {self.replay}."
+            f"{missing} {figures}. Stored as run {self.replay}."
         )
 
 
@@ -106,7 +114,7 @@ def replay_run(run: str, *, cache: bool = False, **options: Any) -> Replayed:
     """Run the specs of a stored run anew, and return what differs.
 
     Its answers are not taken from the answer cache, unless ``cache``. ``options`` are those of
-    ``evaluate``. The replay is a run of its own; one that was stopped goes on.
+    ``evaluate``. Each replay is a run of its own; only one that was stopped goes on.
 
     Raises:
         UnknownName: no run has that id.
@@ -119,27 +127,40 @@ def replay_run(run: str, *, cache: bool = False, **options: Any) -> Replayed:
             f"The run {run} was made of solvers that are no names.", "Evaluate them again yourself."
         )
     now: Evaluation | None = None
-    for table in specs:
+    store = Store(settings().runs)
+    again = _was_replayed(store, run)
+    for number, table in enumerate(specs):
         spec = replace(EvaluationSpec.from_table(table), cache=cache)
-        now = finish(evaluate_spec(spec, replay_of=run, **options))
+        anew = again and number == 0  # the other specs go on with what the first one began
+        now = finish(evaluate_spec(spec, replay_of=run, again=anew, **options))
         if now.suite.digest != before.suite.digest:
             raise BadInput(f"{spec.suite} is not what it was when the run {run} asked it.")
     assert now is not None, "there is a spec"
+    if not cancelled():
+        store.describe(now.run, {**store.run(now.run).spec, _ENDED: True})
     return compared(before, now)
+
+
+def _was_replayed(store: Store, run: str) -> bool:
+    """Say whether the newest replay of a run came to its end: then it says nothing of today."""
+    newest = next((one.spec for one in store.runs(-1) if one.spec.get("replay_of") == run), {})
+    return bool(newest.get(_ENDED))
 
 
 def compared(before: Evaluation, now: Evaluation) -> Replayed:
     """Compare two runs of the same questions."""
     old, new = _by_key(before), _by_key(now)
-    keys = [key for key in old if key in new]
-    differences = [one for key in keys for one in _differences(old[key], new[key])]
+    asked = [key for key in old if key in new]
+    keys = [key for key in asked if old[key].answer is not None or new[key].answer is not None]
+    rules = {one.name for one in now.metrics}
+    differences = [one for key in keys for one in _differences(old[key], new[key], rules)]
     same = sum(_text(old[key]) == _text(new[key]) for key in keys)
     shared = [
         (solver, metric.name)
         for solver in before.names
         if solver in now.names
         for metric in before.metrics
-        if metric.name in {one.name for one in now.metrics}
+        if metric.name in rules
     ]
     return Replayed(
         run=before.run,
@@ -157,6 +178,7 @@ def compared(before: Evaluation, now: Evaluation) -> Replayed:
             )
             for solver, metric in shared
         ),
+        missing=len(old) - len(asked),
     )
 
 
@@ -168,14 +190,14 @@ def _text(result: Result) -> str | None:
     return None if result.answer is None else result.answer.text
 
 
-def _differences(before: Result, now: Result) -> Iterator[Difference]:
+def _differences(before: Result, now: Result, rules: Container[str]) -> Iterator[Difference]:
     where = (before.solver, before.question_id, before.sample)
     if _text(before) != _text(now):
         yield Difference(*where, "answer", _text(before), _text(now))
     scores = {one.metric: one.value for one in now.scores}
     for one in before.scores:
-        if one.metric in scores and scores[one.metric] != one.value:
-            yield Difference(*where, one.metric, one.value, scores[one.metric])
+        if one.metric in rules and scores.get(one.metric) != one.value:
+            yield Difference(*where, one.metric, one.value, scores.get(one.metric))
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
