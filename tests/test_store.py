@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import UnknownName
-from workbench.store import Store
+from workbench.store import Store, StoreError
 from workbench.types import (
     Answer,
     Chunk,
@@ -184,3 +184,15 @@ def test_a_store_whose_maker_died_at_once_is_empty_and_goes_on(store: Store) -> 
         connection.execute("PRAGMA journal_mode = WAL")
     assert store.runs() == []
     assert store.run(store.start({}, {})).spec == {}
+
+
+def test_a_store_that_cannot_be_used_says_so_in_a_line(store: Store) -> None:
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    store.path.write_bytes(b"no database" * 500)
+    for use in (store.runs, lambda: store.start({}, {})):
+        with pytest.raises(StoreError, match="file is not a database") as caught:
+            use()
+        assert "same command goes on" in str(caught.value)
+    (store.path.parent / "file").write_text("")
+    with pytest.raises(StoreError, match="WORKBENCH_HOME"):
+        Store(store.path.parent / "file" / "runs.sqlite").start({}, {})

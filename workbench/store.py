@@ -11,14 +11,13 @@ import contextlib
 import json
 import sqlite3
 import uuid
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from workbench.errors import UnknownName
+from workbench.errors import UnknownName, WorkbenchError
 from workbench.keys import scrub, scrub_values
 from workbench.types import Answer, Question, Result, Score, Step
 
@@ -69,6 +68,10 @@ Key = tuple[str, str, int]
 """Solver, question id and sample: what an answer of a run is called."""
 
 
+class StoreError(WorkbenchError):
+    """The file of the runs cannot be written or read: no room, a damaged disk, no rights."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """One run as the list of runs shows it."""
@@ -92,7 +95,7 @@ class Store:
     def start(self, spec: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
         """Open a run and return its id: the date and eight random hex digits."""
         run = f"{datetime.now(UTC):%Y%m%d}-{uuid.uuid4().hex[:8]}"
-        with closing(self._write()) as connection, connection:
+        with self._write() as connection, connection:
             connection.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?)",
                 (run, _now(), json.dumps(scrub_values(spec)), json.dumps(environment)),
@@ -106,7 +109,7 @@ class Store:
             UnknownName: no run has that id.
         """
         self.run(run)
-        with closing(self._write()) as connection, connection:
+        with self._write() as connection, connection:
             connection.execute(
                 "UPDATE runs SET spec = ? WHERE id = ?", (json.dumps(scrub_values(spec)), run)
             )
@@ -127,7 +130,7 @@ class Store:
             _now(),
             _json(result.partial),
         )
-        with closing(self._write()) as connection, connection:
+        with self._write() as connection, connection:
             connection.execute(
                 "INSERT OR REPLACE INTO results (run, solver, question_id, sample, question,"
                 " answer, error, finished, partial) VALUES (?,?,?,?,?,?,?,?,?)",
@@ -152,7 +155,7 @@ class Store:
             )
             for signature, score in scores
         ]
-        with closing(self._write()) as connection, connection:
+        with self._write() as connection, connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?,?,?,?,?)", rows
             )
@@ -171,7 +174,7 @@ class Store:
 
     def _scores(self, run: str) -> list[tuple[Key, str, Score]]:
         """Return the scores of a run in the order in which they were stored."""
-        with closing(self._connect()) as connection:
+        with self._connect() as connection:
             if not _has(connection, "scores"):  # an older store
                 return []
             rows = connection.execute(
@@ -188,7 +191,7 @@ class Store:
         """Return the latest runs, newest first."""
         if not self.path.exists():
             return []
-        with closing(self._connect()) as connection:
+        with self._connect() as connection:
             if not _has(connection, "runs"):  # who made the file died before it held anything
                 return []
             rows = connection.execute(
@@ -218,7 +221,7 @@ class Store:
         """
         self.run(run)
         scores = _latest(self._scores(run))
-        with closing(self._connect()) as connection:
+        with self._connect() as connection:
             rows = connection.execute(
                 "SELECT solver, question_id, sample, question, answer, error,"
                 f" {_partial(connection)} FROM results WHERE run = ? ORDER BY rowid",
@@ -238,18 +241,43 @@ class Store:
                 ),
             )
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=30)
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection for the block.
 
-    def _write(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = self._connect()
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_SCHEMA)
-        if _partial(connection) == "NULL":
-            with contextlib.suppress(sqlite3.OperationalError):  # another process was quicker
-                connection.execute("ALTER TABLE results ADD COLUMN partial TEXT")
-        return connection
+        Raises:
+            StoreError: the disk is full or broken, or the file is damaged, or locked for long.
+        """
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as connection:
+                yield connection
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"The run store {self.path} cannot be used: {error}.",
+                "What was stored stays: make room there, and the same command goes on.",
+            ) from error
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that may write, to a file that has all tables.
+
+        Raises:
+            StoreError: as ``_connect``, or there is no place for the file.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The run store {self.path} cannot be made: {error.strerror or error}.",
+                "Choose another place: WORKBENCH_HOME",
+            ) from error
+        with self._connect() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+            if _partial(connection) == "NULL":
+                with contextlib.suppress(sqlite3.OperationalError):  # another process was quicker
+                    connection.execute("ALTER TABLE results ADD COLUMN partial TEXT")
+            yield connection
 
 
 def _latest(rows: Iterable[tuple[Key, str, Score]]) -> dict[Key, tuple[Score, ...]]:
