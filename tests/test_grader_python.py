@@ -18,7 +18,8 @@ import pytest
 
 from workbench.cancel import cancelled_by
 from workbench.errors import BadInput, Cancelled
-from workbench.sandbox import Grader, Limits, Outcome
+from workbench.sandbox import Grader, Limits, Outcome, warm
+from workbench.sandbox.assembling import defines
 from workbench.sandbox.grader import decide
 from workbench.sandbox.jail import NoSandbox
 from workbench.sandbox.tiers import TIERS, probe
@@ -476,6 +477,41 @@ def test_installed_packages_are_those_of_the_list(best: Grader) -> None:
     assert best.grade(code, tests, "python").verdict == "exception"
 
 
+@pytest.mark.parametrize("tier", TIERS)
+def test_packages_of_a_checkout_in_the_temporary_folder_are_found(
+    tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child has a temporary folder of its own, which covers the one that the packages lie in."""
+    if tier not in WORKING:
+        pytest.skip(f"{tier} does not work here")
+    place = tmp_path / "site" / "twice"
+    place.mkdir(parents=True)
+    (place / "__init__.py").write_text("from twice.part import double\n", encoding="utf-8")
+    (place / "part.py").write_text("def double(x): return 2 * x\n", encoding="utf-8")
+    (tmp_path / "site" / "answers.txt").write_text("42", encoding="utf-8")
+    monkeypatch.setattr(warm, "packages", lambda: {"twice": str(place)})
+    warm.readable.cache_clear()
+    code = (
+        "import os, twice\n"
+        f"place = {str(place)!r}\n"
+        "def f(x): return twice.double(x)\n"
+        "def g():\n"
+        "    could = []\n"
+        "    for path, mode in ((place + '/part.py', 'w'), (place + '/new', 'w'),"
+        " (place + '/../answers.txt', 'r')):\n"
+        "        try: open(path, mode)\n"
+        "        except OSError: continue\n"
+        "        could.append(path)\n"
+        "    return could\n"
+    )
+    try:
+        with Grader(1, Limits(cpu_seconds=5, wall_seconds=30), tier) as grader:
+            outcome = grader.grade(code, program("assert f(21) == 42 and g() == []"), "python")
+    finally:
+        warm.readable.cache_clear()
+    assert outcome.passed, outcome
+
+
 def test_same_program_gives_the_same_answer(best: Grader) -> None:
     code = "import random\ndef f(): return [list({'a', 'b', 'c', 'd'}), random.random()]"
     details = {best.grade(code, program("assert f() is None"), "python").detail for _ in range(6)}
@@ -647,6 +683,36 @@ def test_without_a_sandbox_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("WORKBENCH_SANDBOX_FAULT", "all")
     with pytest.raises(NoSandbox, match="nothing was run"):
         Grader(1)
+
+
+# --- what is looked into outside of any sandbox ---------------------------------------------
+
+ENDLESS = {
+    "cpp": ("&" * 100_000, "x add(" * 15_000, "x" + " " * 100_000, "x add()" * 14_000),
+    "javascript": ("\n" * 100_000, "add(" * 25_000, "const " * 16_000, "async" + " " * 100_000),
+    "go": ("func (" * 16_000, "func" + " " * 100_000, "func ()" * 14_000),
+    "php": ("function" + " " * 100_000, "function &" * 10_000),
+}
+
+
+@pytest.mark.parametrize("language", ENDLESS)
+def test_no_text_takes_longer_than_its_length(language: str) -> None:
+    """A pattern that starts anew at each character took minutes, outside of any limit."""
+    assert not any(defines(text, "add", language) for text in ENDLESS[language])
+
+
+def test_no_text_kills_what_assembles_it() -> None:
+    """CPython's compiler overflows its stack on 50,000 "for": in a process that may die of it."""
+    code = (
+        "from workbench.sandbox.assembling import assemble, complete\n"
+        "from workbench.types import *\n"
+        "tests = ProgramTests('python', 'f()', 'f')\n"
+        "reference = Reference(tests=tests, prefix='x = 1')\n"
+        "example = Example(Question('a', 'generate', 'f'), reference)\n"
+        "text = 'x = [a ' + 'for a in a ' * 50_000 + ']'\n"
+        "assert assemble(text, example) == text and complete(text, example).endswith(text)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # --- references ----------------------------------------------------------------------------

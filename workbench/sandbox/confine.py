@@ -21,6 +21,7 @@ A policy is a dict; what it does not name is not done:
 ``namespaces``    True: user, process, mount and IPC namespaces (done by ``new_process``)
 ``hide``          folders to cover with an empty one
 ``folder``        where to mount an empty folder of ``folder_bytes`` bytes, the working folder
+``show``          what lay below ``folder`` and is still seen there, as it was
 ``limits``        {"cpu": seconds, "memory": bytes of addresses, "file": bytes of one file,
                   "descriptors": how many}
 ``cwd``           the working folder, where ``folder`` does not name one
@@ -34,6 +35,7 @@ A policy is a dict; what it does not name is not done:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -50,7 +52,8 @@ _C_LOCKED = ctypes.PyDLL(None, use_errno=True)
 
 _SIGCHLD = 17
 _NEW_NAMESPACES = 0x10000000 | 0x20000000 | 0x00020000 | 0x08000000  # user, pid, mount, IPC
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 1, 2, 4, 8, 1 << 14, 1 << 18
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
+_MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
 
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 24, 36
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
@@ -110,11 +113,10 @@ def enter(policy: Policy) -> None:
     if policy.get("namespaces"):
         _map_ids()
         _check(_C.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
+        if "folder" in policy:
+            _mount_folder(policy["folder"], int(policy["folder_bytes"]), policy.get("show", ()))
         for path in policy.get("hide", ()):
             _mount_empty(path, _MS_RDONLY | _MS_NOEXEC, "size=4k,nr_inodes=2")
-        if "folder" in policy:
-            size = int(policy["folder_bytes"])
-            _mount_empty(policy["folder"], 0, f"size={size},nr_inodes=10000,mode=700")
     if cwd := policy.get("folder") or policy.get("cwd"):
         os.chdir(cwd)
     if "nice" in policy:
@@ -177,6 +179,25 @@ def _map_ids() -> None:
             os.write(descriptor, text.encode())
         finally:
             os.close(descriptor)
+
+
+def _mount_folder(path: str, size: int, show: Sequence[str]) -> None:
+    """Mount an empty folder in which some of what it covers is seen, read-only if it was so."""
+    before = {}
+    for shown in show:
+        with contextlib.suppress(FileNotFoundError):
+            before[shown] = os.open(shown, os.O_PATH | os.O_CLOEXEC)
+    _mount_empty(path, 0, f"size={size},nr_inodes=10000,mode=700")
+    for shown, descriptor in before.items():
+        source = b"/proc/self/fd/%d" % descriptor
+        if os.path.isdir(source):  # noqa: PTH112  (no pathlib in here)
+            os.makedirs(shown, exist_ok=True)  # noqa: PTH103
+        else:
+            os.makedirs(os.path.dirname(shown), exist_ok=True)  # noqa: PTH103, PTH120
+            os.close(os.open(shown, os.O_CREAT | os.O_WRONLY, 0o400))
+        flags = ctypes.c_ulong(_MS_BIND | _MS_REC)
+        _check(_C.mount(source, os.fsencode(shown), None, flags, None), f"mount {shown}")
+        os.close(descriptor)
 
 
 def _mount_empty(path: str, flags: int, options: str) -> None:

@@ -161,7 +161,7 @@ class Tier(ABC):
         """Return the policy with which a warm parent confines a child; see ``confine``.
 
         ``limits.cpu_seconds`` are rounded up to whole seconds: the parent watches the rest.
-        ``readable`` is what the child opens after it was confined, where there are no namespaces.
+        ``readable`` is what the child opens after it was confined.
 
         Raises:
             NoSandbox: a child could not be confined here.
@@ -242,6 +242,11 @@ class Bubblewrap(Tier):
                 "hide": ["/proc"],
                 "folder": _TMP,
                 "folder_bytes": limits.files,
+                "show": [
+                    str(one)
+                    for one in readable
+                    if one.is_relative_to(_TMP) and not set(one.parents) & set(readable)
+                ],
                 "seccomp": seccomp.program(executes=False).hex(),
             }
         if _impossible(TIERS["landlock"]):

@@ -189,11 +189,10 @@ class Parent:
         Raises:
             Broken: the process is gone.
         """
-        policy = self._tier.nested(limits, keep=range(FIRST + len(descriptors) - 1))
+        keep = range(FIRST + len(descriptors) - 1)
+        policy = self._tier.nested(limits, keep=keep, readable=readable())
         # Only a backstop: it counts ticks, and the parent looks at the clock itself.
         policy["limits"]["cpu"] = int(2 * limits.cpu_seconds) + 2
-        if "landlock" in policy:
-            policy["landlock"]["read"] += map(str, readable())
         self.send({"run": role, "cpu": limits.cpu_seconds, "policy": policy}, descriptors)
 
     def receive(self) -> End | float | None:
