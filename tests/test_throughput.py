@@ -445,6 +445,7 @@ def test_bad_numbers_are_refused_before_anything_is_asked(
 
 def test_a_measured_speed_makes_the_break_even(measuring: Measuring) -> None:
     measuring(Fake(0.02))
+    on_paper = len(worked_example())
     *_, measured = throughput(NAME, [1, 2], requests=4, repeats=3)
     one = Case(4.05, 2, usd_per_request=0.025, throughput=NAME).break_even()
     rates = [3600 * repeat.requests_per_second for repeat in measured.best.repeats]
@@ -459,7 +460,20 @@ def test_a_measured_speed_makes_the_break_even(measuring: Measuring) -> None:
     assert told.capacity == pytest.approx(sum(same) / 3)
     with pytest.raises(BadInput, match="not measured at 7"):
         Case(4.05, 2, 0.025, throughput=NAME, concurrency=7).break_even()
-    assert len(worked_example(NAME)) == len(worked_example()) + 2
+    for rows in (worked_example(), worked_example(NAME)):
+        assert [title for title, _ in rows[on_paper:]] == [
+            f"measured here: {NAME}, {used} used" for used in ("100%", "60%")
+        ]
+        assert rows[on_paper][1].crossover == one.crossover
+
+
+def test_the_speed_of_others_is_that_of_no_own_gpu(measuring: Measuring) -> None:
+    measuring(Fake(0.0))
+    before = len(worked_example())
+    list(throughput("openai/gpt-4o", [1], requests=1, repeats=1, yes=True))
+    assert len(worked_example()) == before
+    with pytest.raises(BadInput, match="answers elsewhere"):
+        Case(4.05, usd_per_request=0.025, throughput="openai/gpt-4o").break_even()
 
 
 def test_the_command_measures_and_its_picture_has_a_point_a_concurrency(

@@ -9,7 +9,7 @@ from workbench.backends.prices import price_of
 from workbench.cost.assumptions import Api, OwnGpu, Tokens
 from workbench.cost.break_even import BreakEven, break_even
 from workbench.cost.run_cost import is_local, run_models, run_tokens
-from workbench.cost.throughput import load_throughput
+from workbench.cost.throughput import is_elsewhere, list_throughputs, load_throughput
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -119,6 +119,11 @@ class Case:
             raise BadInput(
                 "The GPUs' speed is given twice.", "Give requests an hour, or a backend."
             )
+        if is_elsewhere(self.throughput):
+            raise BadInput(
+                f"{self.throughput} answers elsewhere: no own GPU is as fast as that.",
+                "Name a local backend, or a server of your own.",
+            )
         measured = load_throughput(self.throughput)
         point = measured.at(self.concurrency)
         told = (
@@ -156,8 +161,8 @@ def _speed(point: Point, share: float | None, tokens: Tokens | None) -> dict[str
 def worked_example(throughput: str | None = None) -> list[tuple[str, BreakEven]]:
     """Return the classic case, and what speed and utilisation do to it, each with its title.
 
-    The speeds are assumed, to show what each does. With ``throughput``, the speed of that backend
-    as it was measured on this machine is added.
+    The first speeds are assumed, to show what each does. Then come those that were measured on this
+    machine: of the backend ``throughput``, or of all without it.
 
     Raises:
         BadInput: that backend was not measured on this machine.
@@ -167,10 +172,19 @@ def worked_example(throughput: str | None = None) -> list[tuple[str, BreakEven]]
         title = f"assumed: {speed:,.0f} requests a GPU and hour, {utilisation:.0%} used"
         case = replace(CLASSIC, requests_per_hour_per_gpu=speed, utilisation=utilisation)
         found.append((title, case))
-    if throughput is not None:
+    for name in _measured() if throughput is None else [throughput]:
         for utilisation in (1.0, 0.6):
-            title = f"measured here: {throughput}, {utilisation:.0%} used"
-            case = replace(CLASSIC, throughput=throughput, utilisation=utilisation)
+            title = f"measured here: {name}, {utilisation:.0%} used"
+            case = replace(CLASSIC, throughput=name, utilisation=utilisation)
             found.append((title, case))
     solved = [(title, case.break_even()) for title, case in found]
     return [(title, replace(one, sources=(SOURCE, *one.sources))) for title, one in solved]
+
+
+def _measured() -> list[str]:
+    """Return the backends of this machine whose speed is known."""
+    return [
+        one.backend
+        for one in list_throughputs()
+        if not is_elsewhere(one.backend) and any(point.requests for point in one.points)
+    ]

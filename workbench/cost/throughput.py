@@ -223,6 +223,11 @@ def load_throughput(backend: str) -> Throughput:
     raise BadInput(cause, f"Measure it: workbench throughput {name}")
 
 
+def is_elsewhere(backend: str) -> bool:
+    """Say whether others' machines answer, which are paid by the token, as far as names tell."""
+    return backend.partition("/")[0] in _PAID
+
+
 def list_throughputs() -> list[Throughput]:
     """Return what was measured on this machine, by backend; files that are damaged are left out."""
     machine, found = this_machine(), []
@@ -278,9 +283,9 @@ def _check_cost(backend: str, texts: Sequence[str], params: SamplingParams, requ
     Raises:
         BadInput: it may, or the price of a paid provider is unknown.
     """
-    price, provider = price_of(backend), backend.partition("/")[0]
+    price = price_of(backend)
     if price is None:
-        if provider in _PAID:
+        if is_elsewhere(backend):
             raise BadInput(
                 f"What measuring {backend} will cost is unknown.",
                 "Write its price into your price file, or say --yes.",

@@ -64,6 +64,9 @@ def show_example(rows: Sequence[tuple[str, BreakEven]]) -> None:
         table.add_row(title, words.number(crossover.first), words.number(crossover.for_good))
     console.print(table)
     console.print("Requests an hour.", style="dim")
+    if not any(title.startswith("measured") for title, _ in rows):
+        hint = "Nothing was measured on this machine yet: workbench throughput BACKEND"
+        console.print(hint, style="dim", highlight=False)
 
 
 def show_prices(prices: Sequence[tuple[str, Price | None]]) -> None:

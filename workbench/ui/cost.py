@@ -19,6 +19,7 @@ from workbench.cost.throughput import (
     MAX_TOKENS,
     REQUESTS,
     Throughput,
+    is_elsewhere,
     list_throughputs,
 )
 from workbench.doctor import menu
@@ -376,7 +377,9 @@ class CostTab:
         whole = measured is not None and len(measured.points) == wanted
         if not whole and not problem:
             problem = choices.notice_html(["Stopped. Nothing of it is kept."], "wb-missing")
-        chosen = measured.backend if measured is not None and whole else _first(found)
+        chosen = measured.backend if measured is not None and whole else None
+        if chosen not in [name for _, name in found]:
+            chosen = _first(found)
         return {
             self.notice: problem,
             self.start: gr.update(visible=True),
@@ -496,7 +499,11 @@ def _runs() -> choices.Choices:
 
 
 def _measured() -> choices.Choices:
-    return [(f"{one.backend} ({one.measured[:10]})", one.backend) for one in list_throughputs()]
+    return [
+        (f"{one.backend} ({one.measured[:10]})", one.backend)
+        for one in list_throughputs()
+        if not is_elsewhere(one.backend)
+    ]
 
 
 def _first(found: choices.Choices) -> str | None:
