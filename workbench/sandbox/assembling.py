@@ -20,18 +20,24 @@ _METHOD = re.compile(r"(\w+)\(\)\.(\w+)")
 _GO_FILE = re.compile(r"^package \w+", re.MULTILINE)
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 
-# What stands before the name where a function is defined, and not called.
+# Characters of a program that is looked into here. CPython itself dies of half a million (a list
+# comprehension of 50,000 "for"), and what is longer than this is no answer to any question.
+_LONGEST = 100_000
+
+# What stands before the name where a function is defined, and not called. No part of a pattern may
+# begin anew at each character of what another part has run over: 100,000 empty lines took minutes.
 _DEFINED = {
-    "go": r"\bfunc\s+(?:\([^)]*\)\s*)?{name}\s*[(\[]",
+    "go": r"\bfunc\s+(?:\([^)]{{0,500}}\)\s*)?{name}\s*[(\[]",
     "javascript": (
-        r"\bfunction\s*\*?\s*{name}\s*\(|(?:^|\s)(?:const|let|var)\s+{name}\s*=|^\s*{name}\s*="
-        r"|^\s*(?:async\s+)?{name}\s*\([^;()]*\)\s*\{{"
+        r"\bfunction\s*(?:\*\s*)?{name}\s*\(|(?:^|\s)(?:const|let|var)\s+{name}\s*="
+        r"|^[ \t]*{name}\s*=|^[ \t]*(?:async\s+)?{name}\s*\([^;()]*\)\s*\{{"
     ),
-    "php": r"\bfunction\s+&?\s*{name}\s*\(",
+    "php": r"\bfunction\s+(?:&\s*)?{name}\s*\(",
 }
 # Java, C++, C#: a type, the name, parameters, and then a body.
 _TYPED = (
-    r"(?<!\breturn)(?<!\belse)(?<!\bnew)(?<=[\w>\]*&])[\s*&]+{name}\s*\([^;{{}}]*\)[^;{{}}()=]*\{{"
+    r"(?<!\breturn)(?<!\belse)(?<!\bnew)(?<=[\w>\]])[\s*&]+{name}\s*"
+    r"\([^;{{}}]{{0,500}}\)[^;{{}}()=]{{0,500}}\{{"
 )
 
 
@@ -98,7 +104,7 @@ def defines(code: str, name: str, language: str) -> bool:
     Goes by the words before the name, so that neither a call nor a declaration counts.
     """
     pattern = _DEFINED.get(language, _TYPED).format(name=re.escape(name.rpartition(".")[2]))
-    return re.search(pattern, code, re.MULTILINE) is not None
+    return re.search(pattern, code[:_LONGEST], re.MULTILINE) is not None
 
 
 # --- Python ----------------------------------------------------------------------------
@@ -150,7 +156,9 @@ def _after_prelude(code: str, prelude: str) -> str:
 
 
 def _parse(code: str) -> ast.Module | None:
-    """Return the tree, or None where Python would not compile it."""
+    """Return the tree, or None where Python would not compile it, or it is too long to try."""
+    if len(code) > _LONGEST:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
