@@ -183,7 +183,8 @@ def _ask(forecast: Preflight, confirm: Callable[[Preflight], bool] | None) -> No
         return
     if confirm is None:
         raise BadInput(
-            objection, "Say that it may be run (--yes; confirm=...), or raise WORKBENCH_ASK_ABOVE."
+            objection,
+            "Say that it may be run (--yes; confirm=...), or what it may cost (--budget).",
         )
     if not confirm(forecast):
         raise Cancelled("The batch was not begun.", "Nothing was asked.")
