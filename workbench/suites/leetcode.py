@@ -58,18 +58,18 @@ def load(argument: str = "") -> Suite:
     if argument.startswith(HUB_FORM):
         rows = list(hub_rows(HUB, split, f"put {FILES[split]} into WORKBENCH_DATA"))
         checksum = sha256_of(json.dumps(rows, sort_keys=True, default=str).encode())
-        origin = f"the data set {HUB} of the hub, as it is now"
+        origin, license = f"the data set {HUB} of the hub, as it is now", "Apache-2.0"
         examples = make_each(HUB, rows, _example)
     else:
         path = _file(split)
         checksum = sha256_of_file(path)
-        origin = f"{HUB} of the hub, {path.name.removesuffix('.jsonl.gz')}, in WORKBENCH_DATA"
+        origin, license = f"data/{path.name} of {HUB} on GitHub, in WORKBENCH_DATA", "MIT"
         examples = make_each(str(path), read_file(path), _example)
     return Suite(
         name=f"leetcode:{argument or split}",
         task="generate",
         examples=examples,
-        license="MIT",
+        license=license,
         citation=(
             "Xia et al., LeetCodeDataset: A Temporal Dataset for Robust Evaluation and Efficient"
             " Training of Code LLMs, 2025"
