@@ -12,8 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import gguf
 import httpx2
 import pytest
+from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
 
 from workbench.backends import llama_cpp, llama_files, load_backend, unload, unload_all
 from workbench.backends.llama_cpp import LlamaCpp
@@ -144,6 +146,29 @@ def test_a_seed_repeats_a_sampled_answer_and_another_seed_does_not(model):
 @pytest.mark.models
 def test_a_tiny_top_p_samples_greedily(model):
     assert answer(model, temperature=1.5, top_p=1e-6).text == answer(model).text
+
+
+@pytest.mark.models
+def test_samplers_that_a_file_brings_along_change_no_answer(model, models_home, tmp_path):
+    """llama.cpp's converters write down what a model's makers recommend, penalties too."""
+    original = next((models_home / "models" / "smollm2-135m").glob("*.gguf"))
+    file = tmp_path / "opinionated.gguf"
+    wishes = {"penalty_repeat": 1.8, "temp": 5.0, "min_p": 0.9, "xtc_probability": 1.0}
+    types = gguf.GGUFValueType
+    added = {
+        **{f"general.sampling.{name}": (types.FLOAT32, one) for name, one in wishes.items()},
+        "general.sampling.mirostat": (types.INT32, 2),
+        "general.sampling.sequence": (types.STRING, "xtc;penalties"),
+    }
+    writer = gguf.GGUFWriter(file, arch="llama")
+    metadata = {name: MetadataDetails(*one) for name, one in added.items()}
+    copy_with_new_metadata(gguf.GGUFReader(original), writer, metadata, [])
+    opinionated = load_backend(f"llama-cpp/{file}")
+    sampled = {"temperature": 0.8, "top_p": 0.9, "seed": 3, "max_tokens": 24}
+
+    assert answer(opinionated).text == answer(model).text
+    assert answer(opinionated, **sampled).text == answer(model, **sampled).text
+    unload(f"llama-cpp/{file}")
 
 
 @pytest.mark.models

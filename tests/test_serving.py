@@ -48,14 +48,16 @@ def test_a_served_model_streams_to_our_own_client(models_home):
 
 @pytest.mark.models
 def test_a_served_model_answers_as_the_local_backend_does_whatever_was_asked_before(models_home):
-    params = SamplingParams(max_tokens=12)
+    greedy = SamplingParams(max_tokens=12)
+    sampled = SamplingParams(temperature=1.2, top_p=0.95, seed=5, max_tokens=24)
     with serving("smollm2-135m", slots=1) as url:
         remote = load_backend(f"openai-compatible/smollm2-135m@{url}")
-        there = [list(remote.stream(PROMPT, params))[-1] for _ in range(2)]
-    here = list(load_backend("llama-cpp/smollm2-135m").stream(PROMPT, params))[-1]
+        there = [list(remote.stream(PROMPT, params))[-1] for params in (greedy, sampled, greedy)]
+    local = load_backend("llama-cpp/smollm2-135m")
+    here = [list(local.stream(PROMPT, params))[-1] for params in (greedy, sampled)]
 
-    assert {one.text for one in there} == {here.text}
-    assert {one.input_tokens for one in there} == {here.input_tokens}
+    assert [one.text for one in there] == [here[0].text, here[1].text, here[0].text]
+    assert {one.input_tokens for one in there} == {here[0].input_tokens}
 
 
 @pytest.mark.models

@@ -64,6 +64,10 @@ _LOUD, _SILENT = 3, -1
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 # The largest seed is llama.cpp's word for "any".
 _SEEDS = 2**32 - 1
+# What is asked for and nothing else, temperature first, as transformers and vLLM sample. By default
+# llama.cpp also cuts to 40 tokens, and a file may bring samplers and penalties of its own
+# (general.sampling.*), which change even greedy answers unless the user is said to have chosen all.
+_SAMPLERS, _ALL_CHOSEN = "temperature;top_p", 0xFFFF
 # Thoughts that a template speaks of: <think>, [THINK], reasoning_content, <|channel|>analysis.
 _THOUGHTS = re.compile("think|reasoning|<.?channel", re.IGNORECASE)
 _REMEMBERED_PROMPTS = 16
@@ -90,7 +94,9 @@ class LlamaCpp:
         )
         self._properties = self._ask("GET", "/props")
         self._slots = Slots(params.n_parallel, params.n_batch)
-        self._built = f"batch={params.n_batch} gpu_layers={params.n_gpu_layers}"
+        self._built = (
+            f"batch={params.n_batch} gpu_layers={params.n_gpu_layers} samplers={_SAMPLERS}"
+        )
         self._render = functools.lru_cache(_REMEMBERED_PROMPTS)(self._rendered)
         self.knows_thoughts = self._knows_thoughts()
 
@@ -415,6 +421,8 @@ def parameters(path: Path, slots: int | None = None) -> Any:
     params.cache_ram_mib = 0  # else finished prompts are kept, in up to 8 GiB
     params.n_ctx_checkpoints = 0  # else some models read on from elsewhere than asked
     params.prefill_assistant = False  # the last turn is a turn, as with all other backends
+    params.sampling.samplers = _SAMPLERS
+    params.sampling.user_sampling_config = _ALL_CHOSEN
     params.verbosity = _LOUD if here.debug else _SILENT
     params.ui = False
     return params
@@ -460,9 +468,6 @@ def _request(messages: Sequence[Message], params: SamplingParams) -> dict[str, A
         "top_p": params.top_p,
         "seed": -1 if params.seed is None else _seed(params),
         "stop": [stop for stop in params.stop if stop],
-        # Samplers that nobody asked for, and that other backends do not have by default.
-        "top_k": 0,
-        "min_p": 0.0,
         "reasoning_format": "auto",
         "stream": True,
         "stream_options": {"include_usage": True},
