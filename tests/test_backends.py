@@ -26,10 +26,13 @@ from workbench.backends.replay import Recorder
 from workbench.backends.retrieval import BestHit
 from workbench.errors import BadInput, MissingExtra, UnknownName, WorkbenchError
 from workbench.types import (
+    SAMPLING,
     Backend,
+    Capabilities,
     Chunk,
     Completion,
     CountsTokens,
+    Declares,
     Hit,
     Message,
     Prompt,
@@ -136,6 +139,19 @@ def test_max_tokens_cuts_the_answer_and_is_told_or_is_reported_as_ignored(case):
     if "max_tokens" not in completion.ignored:
         assert completion.finish_reason == "length"
         assert completion.output_tokens == 2
+
+
+def test_what_a_backend_declares_is_what_its_answers_tell(case):
+    backend, _ = case
+    asked = replace(PARAMS, temperature=0.5, top_p=0.9, seed=3, stop=("\x03",))
+    completion = answer(backend, params=PARAMS if is_replay(backend) else asked)
+
+    assert isinstance(backend, Declares) and isinstance(backend.capabilities, Capabilities)
+    assert completion.sent is not None
+    if not is_replay(backend):  # which tells what was recorded
+        honoured = backend.capabilities.sampling
+        assert completion.ignored == tuple(name for name in SAMPLING if name not in honoured)
+        assert set(completion.sent.parameters) <= set(honoured)
 
 
 def test_closing_a_stream_frees_the_backend_within_two_seconds(case):

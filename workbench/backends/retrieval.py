@@ -9,13 +9,25 @@ from collections.abc import Iterator
 from workbench.backends.streaming import Transcript
 from workbench.errors import BackendError
 from workbench.languages import find_language
-from workbench.types import Chunk, Completion, Prompt, SamplingParams, Token, fence_for
+from workbench.types import (
+    SAMPLING,
+    Capabilities,
+    Chunk,
+    Completion,
+    Prompt,
+    SamplingParams,
+    Sent,
+    Token,
+    fence_for,
+)
 
-_IGNORED = ("temperature", "top_p", "max_tokens", "seed", "stop")
+_SENT = Sent((), {}, notes=("Nothing was sent to a model: the best hit is the answer.",))
 
 
 class BestHit:
     """Answers with the chunk of rank 1: a paragraph about it, then its code in a fence."""
+
+    capabilities = Capabilities(sampling=(), local=True)
 
     def __init__(self, resolved: str, name: str) -> None:
         self.name = name
@@ -26,7 +38,7 @@ class BestHit:
         Raises:
             BackendError: the prompt came without hits.
         """
-        transcript = Transcript(self.name)
+        transcript = Transcript(self.name, _SENT)
         hits = (*prompt.hits, *prompt.left_out)
         if not hits:
             raise BackendError(
@@ -37,7 +49,7 @@ class BestHit:
         chunk = min(hits, key=lambda hit: hit.rank).chunk
         yield transcript.token(f"{describe(chunk)}\n\n")
         yield transcript.token(_fenced(chunk))
-        yield transcript.completion("stop", ignored=_IGNORED)
+        yield transcript.completion("stop", ignored=SAMPLING)
 
     def close(self) -> None:
         """Do nothing: no model is held."""
