@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import time
 import weakref
@@ -108,6 +109,55 @@ def test_pickled_weights_are_refused(tmp_path):
 
     with pytest.raises(MissingModel, match="safetensors"):
         load_backend(f"transformers/{tmp_path}")
+
+
+CODE = """
+open({ran!r}, "w").close()
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+class Config(LlamaConfig):
+    model_type = "mine"
+class Model(LlamaForCausalLM):
+    config_class = Config
+class Tokens(PreTrainedTokenizerFast):
+    pass
+"""
+
+
+@pytest.mark.parametrize("kind", ["llama", "mine"])
+def test_code_that_comes_with_a_model_is_never_run(exactly, tmp_path, kind):
+    """Where transformers knows the kind itself, its own class is taken; else it is refused."""
+    folder = write(tmp_path / "model")
+    (folder / "mine.py").write_text(CODE.format(ran=str(tmp_path / "ran")), encoding="utf-8")
+    models = {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}
+    for file, rest in (
+        ("config.json", {"model_type": kind, "auto_map": models}),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["mine.Tokens", "mine.Tokens"]}}),
+    ):
+        said = json.loads((folder / file).read_text(encoding="utf-8"))
+        (folder / file).write_text(json.dumps({**said, **rest}), encoding="utf-8")
+
+    if kind == "llama":
+        backend = Transformers(str(folder), "tiny")
+        assert answer(backend).output_tokens
+        assert type(backend.engine.model).__module__.startswith("transformers.")
+        backend.close()
+    else:
+        with pytest.raises(MissingModel, match=r"model") as caught:
+            Transformers(str(folder), "tiny")
+        assert "\n" not in str(caught.value) and caught.value.remedy
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "held"), [("fp32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16")]
+)
+def test_weights_are_held_as_the_name_says(family, monkeypatch, named, held):
+    monkeypatch.setenv("WORKBENCH_DEVICE", "cpu")
+    backend = Transformers(f"{family['base']}+{named}", "tiny")
+    completion = answer(backend)
+    backend.close()
+
+    assert completion.output_tokens and completion.sent.model.endswith(f" {held}")
 
 
 def test_an_unknown_number_type_is_named(monkeypatch):
@@ -364,6 +414,8 @@ def test_an_identity_changes_with_the_weights(exactly, tmp_path):
             backend.close()
 
     assert len({identity(), identity(seed=1), identity(template=NO_SYSTEM)}) == 3
+    # Dice are another device's own, and rounding is the library's.
+    assert " cpu torch:" in identity() and " transformers:" in identity()
 
 
 @pytest.mark.models

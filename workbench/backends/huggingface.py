@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
+import torch
+import transformers
+
 from workbench.backends import hf_engine, hf_names
 from workbench.backends.hf_rows import Row
 from workbench.backends.rendering import Rendered
@@ -70,8 +73,15 @@ class Transformers:
 
     @property
     def identity(self) -> str:
-        """Name the weights, how they are held, the adapter, the template and the context."""
-        return f"{self._weights} {self.engine.chat.identity} context={self.context_length}"
+        """Name the weights, how they are held, the adapter, the template and the context.
+
+        And what else decides rounding and dice: the device and the libraries.
+        """
+        engine = self.engine
+        run_by = (
+            f"{engine.device} torch:{torch.__version__} transformers:{transformers.__version__}"
+        )
+        return f"{self._weights} {engine.chat.identity} context={self.context_length} {run_by}"
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Count the tokens of the messages after the model's own chat template."""
