@@ -685,6 +685,7 @@ class FakeProvider(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.wires = WIRES[provider]
         self.script = script
+        self.digest = "0" * 64
         self.received: list[Received] = []
         self.said: list[Said] = []
         self.left = threading.Event()
@@ -722,7 +723,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         listed = {
-            "/api/tags": {"models": [{"name": "echo", "model": "echo", "digest": "0" * 64}]},
+            "/api/tags": {
+                "models": [
+                    {
+                        "name": f"{name}:latest",
+                        "model": f"{name}:latest",
+                        "digest": self.server.digest,
+                    }
+                    for name in ("echo", "qwen3")
+                ]
+            },
             "/api/version": {"version": "0.12.0"},
             "/v1/models": {"object": "list", "data": [{"id": "echo", "object": "model"}]},
         }

@@ -28,6 +28,7 @@ from pydantic import Field
 
 from workbench.backends import langchain as room
 from workbench.backends import load_backend, unload_all
+from workbench.backends.cache import cached
 from workbench.backends.langchain import from_chat_model, is_chat_model
 from workbench.cancel import cancelled_by
 from workbench.errors import (
@@ -160,11 +161,36 @@ def test_a_backend_says_what_it_is_and_whom_it_asks(provider, monkeypatch):
         backend = at(secret_url, provider, monkeypatch)
     model, _, _, path = PROVIDERS[provider]
 
-    assert backend.identity == f"{provider}, {model}, {server.url}{path}"
+    if provider != "ollama":  # which tells more of itself, where its server runs
+        assert backend.identity == f"{provider}, {model}, {server.url}{path}"
     assert backend.capabilities.streaming and not backend.capabilities.local
     assert isinstance(backend, Identified)
     if provider in ("openai", "google"):  # of which LangChain knows these models
         assert backend.capabilities.context_length >= 100_000
+
+
+def test_a_model_of_ollama_is_another_once_it_is_pulled_anew_or_reads_more(monkeypatch):
+    found = []
+    with fake_provider("ollama") as server:
+        for digest, context in (("a" * 64, 2048), ("b" * 64, 2048), ("b" * 64, 4096)):
+            server.digest = digest
+            monkeypatch.setenv("WORKBENCH_CONTEXT_LENGTH", str(context))
+            backend = at(server.url, "ollama", monkeypatch)
+            found.append(backend.identity)
+            assert backend.identity == f"ollama, qwen3@{digest}, {server.url}, context={context}"
+            assert cached(backend) is not backend
+            unload_all()
+        assert len(set(found)) == 3
+        unknown = at(server.url, "ollama", monkeypatch, "never-pulled")
+        assert unknown.identity is None and cached(unknown) is unknown
+
+
+def test_ollama_is_told_to_sample_as_the_others_do(monkeypatch):
+    """Else from 40 tokens, and greedy decoding, too, with a penalty for what was said before."""
+    with fake_provider("ollama") as server:
+        ask(at(server.url, "ollama", monkeypatch))
+    options = server.received[0].body["options"]
+    assert (options["top_k"], options["repeat_penalty"]) == (0, 1.0)
 
 
 def test_what_was_sent_is_told_as_it_left(monkeypatch):
@@ -216,6 +242,20 @@ def test_thoughts_of_ollama_are_handed_on_without_asking_for_them(monkeypatch):
     assert "think" not in json.loads(server.bodies[0])
 
 
+@every_provider
+def test_thoughts_that_come_in_tags_are_no_part_of_the_answer(provider, monkeypatch):
+    said = "<think>\nHm, two\n</think>\n\nYes <think>"
+    with fake_provider(provider, says(said)) as server:
+        backend = at(server.url, provider, monkeypatch)
+        *tokens, completion = backend.stream(PROMPT, PARAMS)
+        server.script = says("  <thin air")
+        plain = ask(backend)
+
+    assert (completion.reasoning, completion.text) == ("Hm, two\n", "Yes <think>")
+    assert "".join(one.text for one in tokens if one.reasoning) == completion.reasoning
+    assert (plain.reasoning, plain.text) == ("", "  <thin air")
+
+
 # --- failures ---------------------------------------------------------------------------
 
 
@@ -257,6 +297,7 @@ def test_the_servers_wish_to_wait_is_read_in_every_form(provider, monkeypatch):
             ("Retry-After", "7", 7),
             ("Retry-After", formatdate(time.time() + 99, usegmt=True), 99),
             ("Retry-After", formatdate(time.time() - 99, usegmt=True), 0),
+            ("Retry-After", time.asctime(time.gmtime(time.time() + 99)), 99),
             ("Retry-After", "soon", None),
             ("retry-after-ms", "90", 0.09),
         ):
@@ -348,9 +389,8 @@ class RawServer:
     """Answers each request with the same bytes and closes, or holds the connection if told to."""
 
     def __init__(self, body: bytes, media: str, hold: bool) -> None:
-        self._answer = body and (
-            f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nConnection: close\r\n\r\n".encode() + body
-        )
+        self.body = body
+        self._head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nConnection: close\r\n\r\n"
         self._hold = hold
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -377,7 +417,7 @@ class RawServer:
                 name, _, value = line.decode().partition(":")
                 length = int(value) if name.lower() == "content-length" else length
             self.bodies.append(read.read(length).decode())
-            connection.sendall(self._answer)
+            connection.sendall(self.body and self._head.encode() + self.body)
             if self._hold:
                 with suppress(OSError):
                     read.read()
@@ -395,10 +435,10 @@ def raw_server(
         server.close()
 
 
-def head_of(provider: str, events: int) -> bytes:
+def head_of(provider: str, events: int, text: str = "one two three") -> bytes:
     """Return the first events of an answer, as the provider's server would write them."""
     wire = WIRES[provider][0]
-    said = cut(Reply("one two three"), Received("", {}, {}, (), {}))
+    said = cut(Reply(text), Received("", {}, {}, (), {}))
     body = {"model": PROVIDERS[provider][0], "messages": []}
     return b"".join(event for event, _ in zip(wire.events(said, body), range(events), strict=False))
 
@@ -418,6 +458,27 @@ def test_a_stream_that_ends_early_is_broken_off_with_what_had_come(provider, mon
     assert isinstance(error, BrokenOff) and not error.transient
     assert error.partial.text == "one" and error.partial.finish_reason == "broken"
     assert not error.partial.is_complete and error.partial.sent is not None
+
+
+@every_provider
+def test_a_stream_cut_at_any_byte_is_never_a_shorter_answer(provider, monkeypatch):
+    text = "one two 数 🙂 three"
+    answer = head_of(provider, 99, text)
+    broken = 0
+    with raw_server(b"", media_of(provider)) as server:
+        backend = at(server.url, provider, monkeypatch)
+        for cut_at in sorted({round(number * len(answer) / 19) for number in range(20)}):
+            server.body = answer[:cut_at]
+            try:
+                completion = ask(backend)
+            except BackendError as error:
+                if error.partial is not None:
+                    assert isinstance(error, BrokenOff) and text.startswith(error.partial.text)
+                    assert error.partial.finish_reason == "broken"
+                    broken += 1
+            else:  # only what comes after the answer is missing, if anything
+                assert completion.text == text and completion.is_complete and cut_at > 0
+    assert broken >= 5
 
 
 @every_provider

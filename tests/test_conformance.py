@@ -82,7 +82,6 @@ PROVIDERS: dict[str, Provider] = {
         "OLLAMA_HOST",
         "OLLAMA_API_KEY",
         top_p=0.9,
-        refused={"control": "its official client takes U+0085 for a line's end, and breaks off"},
     ),
     "google": Provider(
         "gemini-2.5-flash",

@@ -128,10 +128,13 @@ DIALECTS = (
         {**_SAME, "max_tokens": "num_predict"},
         ("OLLAMA_HOST",),
         "http://127.0.0.1:11434",
-        # Else a server takes some 4,000 tokens, its default, and cuts longer prompts in silence.
+        # Else a server takes some 4,000 tokens, its default, and cuts longer prompts in silence;
+        # and it samples from 40 tokens and punishes repetition by 1.1, as nobody else does.
         lambda silence: {
             "client_kwargs": {"timeout": silence},
             "num_ctx": settings().context_length,
+            "top_k": 0,
+            "repeat_penalty": 1.0,
         },
         # The class hands thoughts on only where it was told to ask for them, and a server refuses
         # to be asked where the model has none. So the class is told, and the server is not.

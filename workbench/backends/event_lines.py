@@ -40,10 +40,14 @@ def mend(client: Any) -> None:
     """Let an httpx client read events whole that its user would cut, and fail at broken ones.
 
     Cohere's library skips what it cannot read, so that a text would be short without a word.
+    Ollama's reads JSON lines, and cuts them at U+0085.
     """
     hooks = client.event_hooks
     if _mend_response not in hooks["response"]:
         client.event_hooks = {**hooks, "response": [*hooks["response"], _mend_response]}
+
+
+_MENDED = ("text/event-stream", "application/x-ndjson")
 
 
 async def _mend_response(response: Any) -> None:
@@ -63,7 +67,7 @@ async def _mend_response(response: Any) -> None:
             await self._inner.aclose()
 
     encoded = "content-encoding" in response.headers
-    if response.headers.get("content-type", "").startswith("text/event-stream") and not encoded:
+    if response.headers.get("content-type", "").startswith(_MENDED) and not encoded:
         response.stream = Mended(response.stream)
 
 

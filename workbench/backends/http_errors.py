@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import Any
 
 from workbench.errors import BackendError, DeadlineExceeded, MissingKey, WorkbenchError
@@ -194,7 +195,10 @@ def retry_after(headers: Mapping[str, str], body: Any = None) -> float | None:
     if (seconds := _number(text)) is not None:
         return seconds
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        date = email.utils.parsedate_to_datetime(text)
+        # An HTTP date is UTC, said or not: its oldest form (asctime's) has no place for a zone.
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         pass
     found = re.search(r"""retryDelay['"]: ['"]([\d.]+)s['"]""", str(body or ""))

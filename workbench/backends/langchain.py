@@ -14,6 +14,7 @@ LangChain itself is imported where a provider's model is made, and only then.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -23,12 +24,17 @@ from workbench.backends.dialects import BY_PROVIDER, Call, Dialect, dialect_of, 
 from workbench.backends.event_lines import mend
 from workbench.backends.event_loop import Requests
 from workbench.backends.http_errors import Server, excerpt, explained
+from workbench.backends.reasoning import ThinkSplitter
 from workbench.backends.remote import Piece, label, parameters_of, tell
 from workbench.backends.streaming import Channel, StopStrings, Transcript
 from workbench.errors import BackendError, BadInput, MissingExtra
 from workbench.keys import KEYS, remember, require_key
 from workbench.settings import settings
 from workbench.types import Capabilities, Completion, Prompt, SamplingParams, Sent, Token
+
+log = logging.getLogger(__name__)
+
+_TELL_SECONDS = 2.0
 
 # --- a provider's model by name, or an object -------------------------------------------
 
@@ -57,6 +63,8 @@ def hosted(model: str, name: str) -> ChatModel:
             f"{name} cannot be asked: {excerpt(f'{type(error).__name__}: {error}')}",
             "Check the model's name, the key and the url.",
         ) from None
+    if dialect.provider == "ollama":
+        return Ollama(made, name, url, _server(name, dialect))
     backend = ChatModel(made, name, url, _server(name, dialect))
     backend.identity = f"{dialect.provider}, {model}, {backend.endpoint}"
     return backend
@@ -194,11 +202,37 @@ class ChatModel:
         return explained(error, self._server, self._silence)
 
 
+class Ollama(ChatModel):
+    """A model of an Ollama server: a name that stands for other weights once it is pulled anew."""
+
+    _digest = ""
+
+    @property
+    def identity(self) -> str | None:  # type: ignore[override]
+        """Name the model with the digest of its files, which is asked for once.
+
+        None where the server does not tell it: then nothing can be kept of its answers.
+        """
+        model = self._model.model
+        try:
+            self._digest = self._digest or self._ask_for_digest((model, f"{model}:latest"))
+        except Exception as error:  # httpx's, JSON's, or that of a server which is none of Ollama's
+            log.info("%s: no digest: %s", self.name, excerpt(f"{type(error).__name__}: {error}"))
+            return None
+        return f"ollama, {model}@{self._digest}, {self.endpoint}, context={self._model.num_ctx}"
+
+    def _ask_for_digest(self, names: Sequence[str]) -> str:
+        reply = self._model._client._client.get("/api/tags", timeout=_TELL_SECONDS)
+        listed = reply.raise_for_status().json()["models"]
+        return next(str(one["digest"]) for one in listed if one["name"] in names)
+
+
 class _Reading:
     """Reads LangChain's chunks of one answer; ``ended`` once a stop string of ours was found."""
 
     def __init__(self, dialect: Dialect | None, stop: Sequence[str]) -> None:
         self._dialect = dialect
+        self._thoughts = ThinkSplitter()  # Ollama's servers, for one, may leave the tags in
         self._stops = StopStrings(stop)
         self._anything = False
         self._input = self._output = 0
@@ -209,13 +243,13 @@ class _Reading:
         self._anything = True
         counts = self._counts(chunk)
         text, thought, refusal = _words(chunk)
-        text = self._stops.feed(text)
+        text, tagged = self._parted(self._thoughts.feed(text))
         self.ended = self._stops.found
         finish, last = _end(chunk)
         closed = counts is not None and self._dialect is not None and self._dialect.counts_end
         return Piece(
             text + refusal,
-            thought,
+            thought + tagged,
             "stop" if self.ended else finish,
             last or closed,
             counts,
@@ -229,7 +263,16 @@ class _Reading:
 
         Of the classes in the table it is known how an answer ends; of another, any end is one.
         """
-        return Piece(self._stops.rest(), last=self._anything and self._dialect is None)
+        text, tagged = self._parted(self._thoughts.rest())
+        finish = "stop" if self._stops.found else ""
+        last = self._anything and self._dialect is None
+        return Piece(text + self._stops.rest(), tagged, finish, last)
+
+    def _parted(self, parts: Sequence[tuple[str, bool]]) -> tuple[str, str]:
+        """Return the answer's text, up to a stop string, and the thoughts."""
+        answer = "".join(text for text, is_thought in parts if not is_thought)
+        thought = "".join(text for text, is_thought in parts if is_thought)
+        return ("" if self._stops.found else self._stops.feed(answer)), thought
 
     def _counts(self, chunk: Any) -> tuple[int | None, int | None] | None:
         """Return the counts until now: what each chunk says is to be added up."""
@@ -351,6 +394,8 @@ def _open_to_calls(model: Any, dialect: Dialect | None) -> Any:
         return model
     if dialect.provider == "cohere":
         mend(model.async_client._client_wrapper.httpx_client.httpx_client)
+    if dialect.provider == "ollama":
+        mend(model._async_client._client)
     fields = (name for name in _OWN if name in type(model).model_fields)
     own = {name: None for name in fields if getattr(model, name) is not None}
     return model.model_copy(update=own) if own else model
