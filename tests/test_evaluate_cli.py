@@ -555,6 +555,17 @@ def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
         grade_samples(PREFIXED, tmp_path / "nothing.jsonl", Judge())
 
 
+def test_results_that_cannot_be_written_are_refused_in_one_line(
+    problems: Path, tmp_path: Path
+) -> None:
+    file = samples_file(tmp_path, sample("sum/0", "x"))
+    done = call("grade", problems, file, "--results", tmp_path / "gone" / "out.jsonl")
+    assert isinstance(done.exception, BadInput) and "There is no folder" in str(done.exception)
+    report = grade_samples(PREFIXED, samples_file(tmp_path, sample("H/0", "x")), Judge())
+    with pytest.raises(BadInput, match="cannot be written"):
+        report.write(tmp_path)
+
+
 def test_a_line_nested_too_deeply_is_one_bad_row(tmp_path: Path) -> None:
     rows = ["[" * 100_000, sample("H/0", "    right")]
     report = grade_samples(PREFIXED, samples_file(tmp_path, *rows), Judge())

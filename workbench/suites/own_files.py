@@ -180,6 +180,8 @@ def _json_lines(path: Path, data: bytes) -> Iterator[tuple[str, Any]]:
                 json.dumps(value, ensure_ascii=False).encode()
             except RecursionError:
                 value = "it is nested too deeply"
+            except json.JSONDecodeError as error:
+                value = f"it is no JSON: {error.msg} at column {error.colno}"
             except ValueError as error:
                 value = f"it is no JSON: {error}"
             yield f"row {number}", value
