@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
 import pytest
+from punctual import Stopwatch
 
+from workbench.backends import guarded as guarding
 from workbench.backends import rates
 from workbench.backends.fallback import with_fallback
 from workbench.backends.guarded import guarded
@@ -103,11 +106,26 @@ def ask(backend: Scripted, limits: Limits = FAST, **options) -> Completion:
     return list(guarded(backend, limits=limits, **options).stream(PROMPT, PARAMS))[-1]
 
 
-def caught(kind: type[WorkbenchError], work: Callable[[], object]) -> tuple[WorkbenchError, float]:
-    start = time.monotonic()
+@dataclass(frozen=True, slots=True)
+class Took:
+    """How long a call took: by the wall's clock, and without the machine's own lateness."""
+
+    seconds: float
+    own: float
+
+
+def caught(kind: type[WorkbenchError], work: Callable[[], object]) -> tuple[WorkbenchError, Took]:
+    watch = Stopwatch()
     with pytest.raises(kind) as raised:
         work()
-    return raised.value, time.monotonic() - start
+    own = watch.own
+    return raised.value, Took(watch.seconds, own)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a backend that was stopped the time that a busy machine takes for its last word."""
+    monkeypatch.setattr(guarding, "_GRACE", 20.0)
 
 
 # --- what passes -----------------------------------------------------------------------
@@ -149,8 +167,8 @@ def test_the_limits_are_those_of_the_settings(monkeypatch):
 def test_a_call_deadline_holds_against_a_backend_that_hangs_in_foreign_code():
     hangs = threading.Event()
     backend = Scripted(["half", lambda: hangs.wait(5)])
-    error, seconds = caught(DeadlineExceeded, lambda: ask(backend, Limits(call_timeout=0.5)))
-    assert 0.5 <= seconds < 1.5
+    error, took = caught(DeadlineExceeded, lambda: ask(backend, Limits(call_timeout=0.5)))
+    assert took.seconds >= 0.5 and took.own < 1.5
     assert (error.partial.text, error.partial.finish_reason) == ("half", "broken")
     assert not error.partial.is_complete and not backend.closed.is_set()
     hangs.set()
@@ -159,13 +177,13 @@ def test_a_call_deadline_holds_against_a_backend_that_hangs_in_foreign_code():
 
 def test_a_call_deadline_holds_against_a_stream_that_never_pauses():
     backend = Scripted(["x", 0.01] * 1000)
-    error, seconds = caught(DeadlineExceeded, lambda: ask(backend, Limits(call_timeout=0.5)))
-    assert 0.5 <= seconds < 1.5
+    error, took = caught(DeadlineExceeded, lambda: ask(backend, Limits(call_timeout=0.5)))
+    assert took.seconds >= 0.5 and took.own < 1.5
     assert error.partial.text.startswith("xxx")
     assert backend.closed.wait(2)
 
 
-def test_the_partial_answer_keeps_what_was_sent_where_the_backend_can_still_say():
+def test_the_partial_answer_keeps_what_was_sent_where_the_backend_can_still_say(patient):
     error, _ = caught(
         DeadlineExceeded, lambda: ask(Scripted(["half", 9.0]), Limits(call_timeout=0.6))
     )
@@ -174,26 +192,26 @@ def test_the_partial_answer_keeps_what_was_sent_where_the_backend_can_still_say(
 
 @pytest.mark.parametrize("steps", [[9.0], ["half", 9.0]])
 def test_a_gap_between_tokens_has_its_deadline_the_first_token_too(steps):
-    error, seconds = caught(DeadlineExceeded, lambda: ask(Scripted(steps), Limits(None, 0.4)))
-    assert 0.4 <= seconds < 1.4
+    error, took = caught(DeadlineExceeded, lambda: ask(Scripted(steps), Limits(None, 0.4)))
+    assert took.seconds >= 0.4 and took.own < 1.4
     assert (error.partial and error.partial.text) == (steps[0] if len(steps) > 1 else None)
 
 
 def test_tokens_that_keep_coming_never_miss_the_deadline_of_a_gap():
-    backend = Scripted(["x", 0.2] * 5)
-    assert ask(backend, Limits(token_timeout=0.4)).text == "xxxxx"
+    backend = Scripted(["x", 0.3] * 5)
+    assert ask(backend, Limits(token_timeout=1.0)).text == "xxxxx"
 
 
 def test_a_local_model_may_read_a_prompt_for_longer_than_a_token_takes():
-    assert ask(Scripted([0.5, "x"], local=True), Limits(token_timeout=0.2)).text == "x"
+    assert ask(Scripted([1.2, "x"], local=True), Limits(token_timeout=0.8)).text == "x"
     caught(DeadlineExceeded, lambda: ask(Scripted(["x", 9.0], local=True), Limits(None, 0.2)))
     caught(DeadlineExceeded, lambda: ask(Scripted([9.0], local=True), Limits(0.2, 0.1)))
 
 
 def test_a_reader_who_pauses_does_not_make_the_backend_late():
-    parts = guarded(Scripted(["a", "b"]), limits=Limits(0.3, 0.3)).stream(PROMPT, PARAMS)
+    parts = guarded(Scripted(["a", "b"]), limits=Limits(1.0, 1.0)).stream(PROMPT, PARAMS)
     next(parts)
-    time.sleep(0.5)
+    time.sleep(1.2)
     assert [part.text for part in parts] == ["b", "ab"]
 
 
@@ -212,9 +230,9 @@ def test_closing_the_stream_ends_the_backend_within_two_seconds():
     backend = Scripted(["x", 60.0])
     parts = guarded(backend, limits=FAST).stream(PROMPT, PARAMS)
     next(parts)
-    start = time.monotonic()
+    watch = Stopwatch()
     parts.close()
-    assert backend.closed.wait(2) and time.monotonic() - start < 2
+    assert backend.closed.wait(20) and watch.own < 2
 
 
 @pytest.mark.parametrize(
@@ -223,10 +241,10 @@ def test_closing_the_stream_ends_the_backend_within_two_seconds():
 def test_who_is_cancelled_gets_the_partial_answer_within_two_seconds(calls):
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
-    start = time.monotonic()
+    watch = Stopwatch()
     with cancelled_by(stop):
         completion = ask(Scripted(*calls))
-    assert time.monotonic() - start < 2
+    assert watch.own < 2
     assert completion.finish_reason == "cancelled" and not completion.is_complete
     assert completion.text.startswith("half") == (calls[0][0] == "half")
 
@@ -314,8 +332,9 @@ def test_no_key_stands_in_the_error_of_a_library(monkeypatch):
 @pytest.mark.parametrize("asked", [0.0, 0.6])
 def test_what_the_server_asks_for_beats_the_jitter(asked):
     backend = Scripted([busy(429, asked)], ["x"])
+    watch = Stopwatch()
     ask(backend, replace(FAST, first_backoff=60.0, longest_backoff=60.0))
-    assert asked <= backend.times[1] - backend.times[0] < asked + 1
+    assert asked <= backend.times[1] - backend.times[0] and watch.own < asked + 1
 
 
 def test_waits_are_random_below_a_bound_that_doubles_up_to_the_longest(monkeypatch):
@@ -330,8 +349,8 @@ def test_waits_are_random_below_a_bound_that_doubles_up_to_the_longest(monkeypat
 
 def test_a_wait_that_does_not_fit_into_the_deadline_fails_at_once_and_says_how_long():
     backend = Scripted([busy(429, 600.0)])
-    error, seconds = caught(BackendError, lambda: ask(backend, replace(FAST, call_timeout=5)))
-    assert seconds < 0.5 and len(backend.times) == 1
+    error, took = caught(BackendError, lambda: ask(backend, replace(FAST, call_timeout=5)))
+    assert took.own < 0.5 and len(backend.times) == 1
     assert "busy" in error.cause and "in 600 s" in error.cause
     assert error.retry_after == 600
 
@@ -339,8 +358,8 @@ def test_a_wait_that_does_not_fit_into_the_deadline_fails_at_once_and_says_how_l
 def test_tries_and_waits_count_into_the_deadline_of_the_call():
     backend = Scripted([0.3, busy()])
     limits = Limits(call_timeout=0.8, attempts=99, first_backoff=0.01, longest_backoff=0.01)
-    _, seconds = caught(BackendError, lambda: ask(backend, limits))
-    assert seconds < 1.8 and len(backend.times) <= 3
+    _, took = caught(BackendError, lambda: ask(backend, limits))
+    assert took.own < 1.8 and len(backend.times) <= 3
 
 
 # --- one provider ----------------------------------------------------------------------
@@ -390,6 +409,7 @@ def test_a_hanging_call_gives_its_place_free():
 
 def test_a_servers_wish_for_rest_holds_for_all_calls_of_its_provider():
     tired = Scripted([busy(429, 0.6)], ["x"], name="resting/one")
+    watch = Stopwatch()
     other = Scripted(["y"], name="resting/two")
     elsewhere = Scripted(["z"], name="awake/one")
     with ThreadPoolExecutor(3) as pool:
@@ -397,18 +417,21 @@ def test_a_servers_wish_for_rest_holds_for_all_calls_of_its_provider():
         while not gate_of("resting/one")._rests_until:
             time.sleep(0.01)
         pool.submit(ask, elsewhere).result()
+        awake = watch.own
         pool.submit(ask, other).result()
         first.result()
-    assert 0.5 < other.times[0] - tired.times[0] < 0.9
-    assert elsewhere.times[0] - tired.times[0] < 0.3
+        rested = watch.own
+    assert other.times[0] - tired.times[0] > 0.5 and rested < 1.2
+    assert awake < 0.5
 
 
 def test_a_call_that_could_only_begin_after_its_deadline_fails_at_once():
     gate = gate_of("sleeping/one")
     gate.rest(600)
     backend = Scripted(["x"], name="sleeping/one")
-    error, seconds = caught(DeadlineExceeded, lambda: ask(backend, Limits(call_timeout=5)))
-    assert seconds < 0.5 and not backend.times and "asked in 600.0 s" in error.cause
+    error, took = caught(DeadlineExceeded, lambda: ask(backend, Limits(call_timeout=5)))
+    assert took.own < 0.5 and not backend.times
+    assert re.search(r"may be asked in (599|600)\.\d s", error.cause)
 
 
 def test_servers_of_ones_own_are_providers_by_themselves():
@@ -433,9 +456,10 @@ def begins(gate: Gate, limits: Limits, tokens: float, calls: int) -> list[float]
 
 
 def test_no_minute_has_more_requests_than_allowed():
+    watch = Stopwatch()
     began = begins(Gate("p", window=0.4), Limits(requests_per_minute=3), 1, 10)
+    assert watch.own < 1.2 + 0.5
     assert all(later - earlier >= 0.39 for earlier, later in zip(began, began[3:], strict=False))
-    assert began[-1] - began[0] < 1.2 + 0.5
 
 
 def test_half_a_request_a_minute_is_one_in_two_minutes():
@@ -452,8 +476,8 @@ def test_what_was_reserved_and_not_used_is_free_again():
     gate = Gate("p", window=30)
     limits = Limits(tokens_per_minute=100)
     for _ in range(10):
-        gate.enter(limits, 90, Clock(0.2)).leave(1)
-    gate.enter(limits, 90, Clock(0.2)).leave(90)
+        gate.enter(limits, 90, Clock(20)).leave(1)
+    gate.enter(limits, 90, Clock(20)).leave(90)
     with pytest.raises(DeadlineExceeded):
         gate.enter(limits, 90, Clock(0.2))
 
@@ -463,7 +487,7 @@ def test_a_call_waits_for_what_running_ones_may_give_back_before_it_is_refused()
     limits = Limits(tokens_per_minute=100)
     running = gate.enter(limits, 90, Clock(None))
     threading.Timer(0.2, lambda: running.leave(9)).start()
-    gate.enter(limits, 90, Clock(1)).leave(90)
+    gate.enter(limits, 90, Clock(20)).leave(90)
 
 
 def test_a_call_that_no_minute_can_hold_is_refused_with_the_remedy():
@@ -510,9 +534,9 @@ def test_a_guarded_backend_corrects_the_tokens_by_what_was_used(monkeypatch):
 
 
 def test_a_clock_sleeps_until_it_is_cancelled_and_no_longer_than_it_runs():
-    start = time.monotonic()
+    watch = Stopwatch()
     Clock(0.2).sleep(60)
-    assert 0.2 <= time.monotonic() - start < 0.5
+    assert watch.own < 0.5 and watch.seconds >= 0.2
     stop = threading.Event()
     stop.set()
     with cancelled_by(stop), pytest.raises(Cancelled):

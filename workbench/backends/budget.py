@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from workbench.errors import OverBudget
+from workbench.errors import BadInput, OverBudget
 from workbench.types import Message
 
 # Whole millionths of a millionth of a dollar add up exactly, which floats do not. The cheapest
@@ -30,8 +30,18 @@ class Price(Protocol):
 
 
 def most_input_tokens(messages: Sequence[Message]) -> int:
-    """Return more tokens than the messages can have, whatever the tokenizer."""
-    return sum(len(one.content.encode()) + _TOKENS_A_MESSAGE for one in messages)
+    """Return more tokens than the messages can have, whatever the tokenizer.
+
+    Raises:
+        BadInput: a text cannot be written as UTF-8, so that no backend can be sent it.
+    """
+    try:
+        return sum(len(one.content.encode()) + _TOKENS_A_MESSAGE for one in messages)
+    except UnicodeEncodeError:
+        raise BadInput(
+            "The prompt holds half a character (a lone surrogate).",
+            "Take it out, or read its file as UTF-8.",
+        ) from None
 
 
 class Budget:
