@@ -694,6 +694,24 @@ def test_a_batch_over_real_calls_is_cached_whole_and_resumes_past_its_budget() -
         assert [one.answer.raw for one in again.results] == [one.answer.raw for one in rich.results]
 
 
+def test_a_notebook_is_told_before_what_a_batch_will_take(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flight = preflight(QUESTIONS, [hosted("llama-cpp/smollm2-135m")])
+    batch = Batch("run", (), (), ())
+
+    def states() -> Iterator[BatchProgress]:
+        yield BatchProgress(flight, 4)
+        yield BatchProgress(flight, 4, batch=batch)
+
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    assert finish(states()) == batch
+    assert capsys.readouterr().out == f"{flight}\n"
+    monkeypatch.delitem(sys.modules, "ipykernel")
+    finish(states())
+    assert "".join(capsys.readouterr()) == ""  # nobody watches
+
+
 @pytest.mark.parametrize(
     ("questions", "solvers"),
     [([], [Fake("a")]), (QUESTIONS, []), ([QUESTIONS[0], QUESTIONS[0]], [Fake("a")])],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -135,11 +136,20 @@ def run_prompts(prompts: Path, spec: RunSpec, **options: Any) -> Generator[Batch
 
 
 def finish(progress: Generator[BatchProgress]) -> Batch:
-    """Run a batch to its end and return it."""
+    """Run a batch to its end and return it; say before what it will take, where a bar is seen."""
     with closing(progress):
-        *_, last = progress
+        for last in progress:
+            if last.result is None and last.batch is None and last.preflight.calls:
+                _say(last.preflight)
     assert last.batch is not None, "the last one holds it"
     return last.batch
+
+
+def _say(forecast: Preflight) -> None:
+    if "ipykernel" in sys.modules:
+        print(forecast)
+    elif sys.stderr.isatty():
+        print(forecast, file=sys.stderr)
 
 
 def _check(questions: Sequence[Question], solvers: Sequence[Solver], samples: int) -> None:
