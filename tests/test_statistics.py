@@ -374,6 +374,12 @@ def test_a_difference_that_may_be_noise_says_how_many_more_problems_it_takes() -
     assert f"164 problems show one of {100 * found.detectable:.2f} points" in said
 
 
+def test_no_fewer_problems_are_said_to_do_than_the_exact_test_needs() -> None:
+    found = paired([0, 0], [1, 1])
+    assert found.more_needed is not None
+    assert mcnemar(0, found.n + found.more_needed) <= 0.05 < mcnemar(0, 5)
+
+
 def test_equal_solvers_are_never_told_apart() -> None:
     found = paired(VERDICTS, VERDICTS)
     assert found.p_value == 1.0 and found.more_needed is None and found.detectable is None
@@ -479,6 +485,19 @@ def test_the_interval_of_a_correlation_covers_nothing_where_nothing_is() -> None
         rank = correlation(x, y, resamples=200)[0]
         covered.append(rank.low <= 0 <= rank.high)
     assert 0.85 <= np.mean(covered) <= 1
+
+
+def test_answers_of_several_solvers_to_one_question_are_drawn_together() -> None:
+    x, y = np.random.default_rng(5).normal(size=(2, 30))
+    four = {"x": np.repeat(x, 4), "y": np.repeat(y, 4), "resamples": 200}
+    alone = correlation(x, y, resamples=200)[0]
+    together = correlation(**four, groups=[f"q{n // 4}" for n in range(120)])[0]
+    # The same answer four times over says no more than once; taken for 120 questions, it would.
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=0.06)
+    apart = correlation(**four)[0]
+    assert apart.high - apart.low < 0.7 * (together.high - together.low)
+    with pytest.raises(ValueError, match="3 groups"):
+        correlation([1, 2], [2, 3], groups=["a", "b", "c"])
 
 
 def test_two_verdicts_or_two_figures_have_no_point_biserial_correlation() -> None:

@@ -97,7 +97,7 @@ def split(evaluation: Evaluation, tag: str, metrics: Sequence[str] = ()) -> tupl
 
 
 def agreement(evaluation: Evaluation, cheap: str, truth: str = "pass@1") -> Agreement:
-    """Correlate two metrics over the answers of all solvers.
+    """Correlate two metrics over the answers of all solvers; intervals are over questions.
 
     Raises:
         UnknownName: the run has no such metric.
@@ -114,7 +114,9 @@ def agreement(evaluation: Evaluation, cheap: str, truth: str = "pass@1") -> Agre
                 points.append((name, question, mean(scores), mean(dear[question])))
     if not points:
         raise BadInput(f"No answer has both {cheap} and {truth}.", "Score it: workbench rescore")
-    found = correlation([one[2] for one in points], [one[3] for one in points])
+    found = correlation(
+        [one[2] for one in points], [one[3] for one in points], groups=[one[1] for one in points]
+    )
     return Agreement(cheap, truth, found, tuple(points))
 
 
