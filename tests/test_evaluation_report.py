@@ -195,6 +195,20 @@ def test_the_retrieval_effect_is_each_arm_beside_the_same_backend_without_hits()
     assert all(one.against is None or one.against.p_corrected is not None for one in found)
 
 
+def test_an_arm_stands_beside_the_plain_one_that_was_asked_in_the_same_way():
+    told = {name: {**ARMS[name], "templates": {"generate": "1"}} for name in ("m", "m + x/e1")}
+    told |= {f"{name} @2": {**one, "templates": {"generate": "2"}} for name, one in told.items()}
+    values = dict(zip(told, (A, B, B, B), strict=True))
+    found = effects.retrieval_effect(evaluation(values, arms=told), "pass@1")
+    assert [(one.solver, one.against.b if one.against else None) for one in found] == [
+        ("m", None),
+        ("m + x/e1", "m"),
+        ("m @2", None),
+        ("m + x/e1 @2", "m @2"),
+    ]
+    assert [one.against.paired.difference for one in found if one.against] == [-0.2, 0.0]
+
+
 def test_without_retrieval_there_is_no_effect():
     assert effects.retrieval_effect(evaluation(TWO), "pass@1") == ()
     with pytest.raises(BadInput, match="with and without retrieval"):
@@ -255,7 +269,8 @@ def test_the_best_figure_is_bold_and_names_are_no_markup():
     )
     latex = tables.to_latex(run)
     assert r"\toprule" in latex and r"\textbf{1.000" in latex
-    assert r"100\% \$x\$ \{y\} \#1" in latex and r"a|b\_" in latex
+    assert r"100\% \$x\$ \{y\} \#1" in latex and r"a\textbar{}b\_" in latex
+    assert tables.latex('[x]\n* <1> "q"') == r"{[}x] {*} \textless{}1\textgreater{} ''q''"
 
 
 def test_a_wrong_table_or_ending_is_one_line(tmp_path):
@@ -264,6 +279,8 @@ def test_a_wrong_table_or_ending_is_one_line(tmp_path):
         tables.write_table(run, "leaderbord", tmp_path / "t.csv")
     with pytest.raises(BadInput, match=r"\.xlsx"):
         tables.write_table(run, "leaderboard", tmp_path / "t.xlsx")
+    with pytest.raises(BadInput, match="nothing in the table pairs"):
+        tables.write_table(evaluation({"a": A}), "pairs", tmp_path / "t.tex")
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be written"):
         tables.write_table(run, "leaderboard", tmp_path / "file" / "t.csv")
@@ -303,12 +320,21 @@ def test_arms_are_found_by_what_they_are_called():
     assert "<details>" in run.compare("oracle", "m")._repr_html_()
 
 
-def test_a_notebook_names_the_run_and_is_valid(tmp_path):
+def test_a_notebook_names_the_run_and_shows_again_what_the_page_shows(tmp_path):
     nbformat = pytest.importorskip("nbformat")
-    book = nbformat.read(write_notebook(arms(), tmp_path / "n.ipynb"), as_version=4)
+    pytest.importorskip("plotly")
+    cheap = {name: [float(n % 9) for n in range(50)] for name in ARMS}
+    tags = {f"q{n}": {"topic": "ab"[n % 2]} for n in range(50)}
+    run = evaluation(dict.fromkeys(ARMS, A), arms=ARMS, cheap=cheap, tags=tags)
+    book = nbformat.read(write_notebook(run, tmp_path / "n.ipynb"), as_version=4)
     nbformat.validate(book)
-    code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
-    assert "20261120-abc" in code and "plot('effect'" in code
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    assert "20261120-abc" in code[0]
+    for kind in set(FIGURES) - {"pairs"}:
+        assert any(f"run.plot({kind!r}" in one for one in code), kind
+    names = {"run": run, "wb": None}
+    for one in code[1:]:  # nothing in it fails
+        eval(one, names)
 
 
 # --- beside what was published ---------------------------------------------------------

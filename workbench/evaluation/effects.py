@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.evaluation.pairs import Pair, comparable, compare, corrected
 
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from workbench.evaluation.records import Evaluation, Figure, SolverInfo
 
 PLAIN, ORACLE = "plain", "oracle"
+
+# What is told of a solver's search alone.
+_SEARCH = {
+    *("arm", "corpus", "corpus_digest", "embedder", "fingerprint", "chunker", "retriever", "k"),
+    *("exclude", "recording"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +98,21 @@ def label(solver: SolverInfo) -> str:
     return str(solver.told.get("embedder") or solver.arm)
 
 
+def _asked(solver: SolverInfo) -> dict[str, Any]:
+    """Return what decides a solver's answers beside its hits.
+
+    A backend may be in a run twice, as with a template of before and with today's: each of its
+    arms stands beside the plain one that was asked in the same way.
+    """
+    told = {name: value for name, value in solver.told.items() if name not in _SEARCH}
+    return {"backend": solver.backend, **told}
+
+
 def _arms(evaluation: Evaluation) -> Iterator[tuple[SolverInfo, SolverInfo]]:
     """Yield each arm of a backend with its plain sibling, which comes first with itself."""
     known = [one for one in evaluation.solvers if one.arm is not None]
     for plain in known:
-        others = [one for one in known if one.backend == plain.backend and one.arm != PLAIN]
+        others = [one for one in known if one.arm != PLAIN and _asked(one) == _asked(plain)]
         if plain.arm == PLAIN and others:
             yield plain, plain
             for arm in sorted(others, key=lambda one: one.arm == ORACLE):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import BadInput, MissingExtra
+from workbench.evaluation.pairs import all_pairs
+from workbench.evaluation.splits import tags_of
+from workbench.metrics.figures import is_verdict
 
 if TYPE_CHECKING:
     from workbench.evaluation.records import Evaluation
@@ -61,14 +65,48 @@ def _cells(evaluation: Evaluation) -> list[str]:
     if not evaluation.metrics:
         return cells
     metric = evaluation.metrics[0].name
-    cells += ["run.table()", f"run.plot(metric={metric!r})"]
-    if len(evaluation.solvers) > 1:
-        a, b = evaluation.names[:2]
+    cells += ["run.table()", *_plot(evaluation, "leaderboard", metric)]
+    if all_pairs(evaluation, metric):
+        a, b = next((one.a, one.b) for one in all_pairs(evaluation, metric))
         cells += [
             "#md## Who is better, and where they part ways",
             "run.table('pairs')",
             f"run.compare({a!r}, {b!r}, metric={metric!r})",
         ]
-    if any(one.arm not in (None, "plain") for one in evaluation.solvers):
-        cells += ["#md## Does retrieval help?", f"run.plot('effect', metric={metric!r})"]
+    if drawn := _plot(evaluation, "effect", metric):
+        said = f"[one.sentence for one in run.effect({metric!r}) if one.sentence]"
+        cells += ["#md## Does retrieval help?", *drawn, said]
+    if drawn := _plot(evaluation, "verdicts", metric):
+        cells += ["#md## How the answers ended", *drawn]
+    if tags := tags_of(evaluation):
+        cells += [f"#md## By {', '.join(tags)}", "run.table('splits')"]
+        cells += [one for tag in tags for one in _plot(evaluation, "split", metric, tag=tag)]
+    for rule in evaluation.metrics[1:]:
+        if drawn := _plot(evaluation, "agreement", metric, cheap=rule.name):
+            said = f"run.agreement({rule.name!r}, {metric!r}).sentence"
+            cells += [f"#md## Does {rule.name} say anything?", said, *drawn]
+    if drawn := _plot(evaluation, "time", metric):
+        cells += ["#md## What it took", *drawn]
     return [*cells, "#md## Every answer", "run.df"]
+
+
+def _plot(evaluation: Evaluation, kind: str, metric: str, **named: str) -> list[str]:
+    """Return the cell that draws a picture, none where there is nothing to draw."""
+    from workbench.evaluation import figures
+
+    drawing: dict[str, Callable[[], object]] = {
+        "leaderboard": lambda: figures.leaderboard(evaluation, metric),
+        "effect": lambda: figures.effect_figure(evaluation, metric),
+        "verdicts": lambda: figures.verdict_figure(evaluation, metric),
+        "split": lambda: figures.split_figure(evaluation, named["tag"], metric),
+        "agreement": lambda: figures.agreement_figure(evaluation, named["cheap"], metric),
+        "time": lambda: figures.spending_figure(evaluation, metric),
+    }
+    if kind == "verdicts" and not is_verdict(evaluation.metric(metric)):
+        return []
+    try:
+        drawing[kind]()
+    except (BadInput, MissingExtra):
+        return []
+    more = "".join(f", {name}={value!r}" for name, value in named.items())
+    return [f"run.plot({kind!r}, metric={metric!r}{more})"]

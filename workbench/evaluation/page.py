@@ -15,6 +15,7 @@ from workbench.evaluation.pairs import Pair, all_pairs
 from workbench.evaluation.splits import agreement, split, tags_of
 from workbench.evaluation.tables import is_best, leaderboard_table
 from workbench.keys import scrub
+from workbench.metrics.figures import is_verdict
 from workbench.report import answer_html, style
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _sections(evaluation: Evaluation) -> Iterator[str]:
         yield _section(
             "Where they part ways", "".join(flips_html(evaluation, one) for one in pairs)
         )
-    if any(figures.verdict_counts(evaluation, leading)[name] for name in evaluation.names):
+    if is_verdict(evaluation.metric(leading)):
         yield draw(figures.verdict_figure, evaluation, leading)
     for tag in tags_of(evaluation):
         yield _section(f"By {tag}", split_html(evaluation, tag))

@@ -68,15 +68,20 @@ def _in_order(record: Mapping[str, Any], results: Sequence[Result]) -> tuple[Res
 
 
 def _solver(name: str, told: Mapping[str, Any], results: Sequence[Result]) -> SolverInfo:
-    models = dict.fromkeys(
+    models = _models([result for result in results if result.solver == name])
+    rest = {key: value for key, value in told.items() if key != "digest"}
+    return SolverInfo(name, told["digest"], rest, models)
+
+
+def _models(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return the weights that answered, as the backends named them: more than one is a surprise."""
+    found = dict.fromkeys(
         call.sent.model
         for result in results
-        if result.solver == name
         for call in result.calls
         if call.sent is not None and call.sent.model
     )
-    rest = {key: value for key, value in told.items() if key != "digest"}
-    return SolverInfo(name, told["digest"], rest, tuple(models))
+    return tuple(found)
 
 
 def _rules(
@@ -90,7 +95,8 @@ def _rules(
         if rule is None or rule.signature != signature:
             if rule is not None:
                 said.append(f"{name} was scored as {signature}; now it would be {rule.signature}.")
-            rule = StoredMetric(name, signature, rule, **record["rules"][name])
+            told = record.get("rules", {}).get(name, {})
+            rule = StoredMetric(name, signature, rule, **told)
         rules.append(rule)
     return tuple(rules), said
 
@@ -165,6 +171,9 @@ def _warnings_of(
     cut = sum(any(call.finish_reason == "length" for call in one.calls) for one in results)
     if cut:
         said.append(f"{name}: {cut:,} answers were cut off by max_tokens.")
+    models = _models(results)
+    if len(models) > 1:
+        said.append(f"{name}: {len(models):,} different models answered: {', '.join(models)}.")
     params = told.get("params", {})
     if record["samples"] > 1 and params.get("temperature") == 0:
         said.append(f"{name}: temperature 0 gives the same sample again and again.")

@@ -138,7 +138,8 @@ def write_table(
 
     Raises:
         UnknownName: no table is called so.
-        BadInput: the ending is another, or the file cannot be written.
+        BadInput: the ending is another, the table is empty (no pairs of one solver, no splits
+            without tags), or the file cannot be written.
         MissingExtra: what writes that form is not installed.
     """
     target = Path(path)
@@ -149,6 +150,11 @@ def write_table(
             f"Take one of: {', '.join(_WRITERS)}",
         )
     found = table(evaluation, name)
+    if found.columns.empty:
+        raise BadInput(
+            f"There is nothing in the table {name} of the run {evaluation.run}.",
+            f"Take another one: {', '.join(one for one in TABLES if one != name)}",
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         writer(evaluation, name, found, target)
@@ -185,10 +191,14 @@ def to_latex(evaluation: Evaluation, name: str = "leaderboard") -> str:
 
 
 def latex(text: str) -> str:
-    """Return text in which nothing is a command of LaTeX."""
+    """Return text in one line in which nothing is a command of LaTeX."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    # Without a modern font encoding these print as other signs.
+    special |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"}
+    # At the beginning of a row they would belong to the end of the row before.
+    special |= {"[": "{[}", "*": "{*}"}
     special |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in text).replace("\n", " ")
+    return "".join(special.get(character, character) for character in " ".join(text.split()))
 
 
 def _escaped(text: str) -> str:
