@@ -194,9 +194,13 @@ def _finish(progress: Generator[EvaluationProgress], as_json: bool) -> None:
     from workbench.terminal.evaluate import show_evaluation, show_forecast
 
     # Closed also when the person presses Ctrl-C: what was finished is stored.
-    with closing(progress):
-        show_forecast(next(progress))
-        done: Evaluation = finish(progress)
+    try:
+        with closing(progress):
+            show_forecast(next(progress))
+            done: Evaluation = finish(progress)
+    except KeyboardInterrupt:
+        typer.echo("What was finished is stored; the same command goes on.", err=True)
+        raise
     typer.echo(done.to_json()) if as_json else show_evaluation(done)
     if done.errors:
         raise typer.Exit(1)
