@@ -43,7 +43,8 @@ KEY = "sk-conformance-0123456789abcdef"
 class Provider:
     """How a provider's backend is pointed to a server of ours.
 
-    ``refused`` names the conversations that the provider itself does not take, with its reason.
+    ``refused`` names the conversations that the provider, or LangChain's class for it, does not
+    take, with its reason in small letters.
     ``top_p`` is what holds where nothing is said of it, as the provider's reference has it.
     """
 
@@ -73,8 +74,8 @@ PROVIDERS: dict[str, Provider] = {
         "COHERE_API_KEY",
         top_p=0.75,
         refused={
-            "an answer begun": "the last message must be of the user or a tool",
-            "a system message alone": "the last message must be of the user or a tool",
+            "an answer begun": "the last message is not an toolmessage or humanmessage",
+            "a system message alone": "the last message is not an toolmessage or humanmessage",
         },
     ),
     "ollama": Provider(
@@ -273,6 +274,7 @@ def test_the_official_client_understands_the_fake_server(provider, client, stop,
 
 
 def test_what_the_server_received_is_what_the_panel_shows(hosted):
+    assert len({one.name for one in CONVERSATIONS}) == 30
     assert differences(hosted) == []
 
 
@@ -320,8 +322,9 @@ def outcome(hosted: Hosted, conversation: Conversation, params: SamplingParams) 
     except WorkbenchError as error:
         if "\n" in str(error) or not error.remedy:
             yield f"an error of more than one line or without remedy: {error}"
-        if refused is None and not conversation.tool:
-            yield f"{type(error).__name__}: {error}"
+        expected = "called a tool" if conversation.tool else refused
+        if expected is None or expected not in str(error).lower():
+            yield f"{type(error).__name__}, where '{expected}' was expected: {error}"
         return
     if refused is not None:
         yield f"is taken, though {provider} refuses it: {refused}"
