@@ -544,7 +544,11 @@ def test_what_could_not_be_judged_is_in_no_figure(tmp_path: Path) -> None:
     assert report.verdicts == {"passed": 1, "sandbox failure": 1, "wrong answer": 1}
     report.write(tmp_path / "out.jsonl")
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [one["passed"] for one in written] == [True, False, False]
+    assert {one["result"]: one["passed"] for one in written} == {
+        "passed": True,
+        "sandbox failure": None,
+        "wrong answer": False,
+    }
     assert written[1]["completion"] == "broken"
 
 

