@@ -39,7 +39,8 @@ _LAYOUT = """
 .wb-table th,.wb-table td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--wb-line);
 vertical-align:top}
 .wb-table th:first-child,.wb-table td:first-child,.wb-table .wb-name{text-align:left;
-overflow-wrap:anywhere}
+overflow-wrap:anywhere;min-width:130px}
+.wb-flip details pre{white-space:pre-wrap;overflow-wrap:anywhere}
 .wb-table small{color:var(--wb-dim);display:block;white-space:nowrap}
 .wb-list{padding-left:18px;font-size:14px}.wb-list li{margin:4px 0}
 .wb-warn{border-left:3px solid #E69F00;padding:4px 10px;margin:6px 0;font-size:14px}
