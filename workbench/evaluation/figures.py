@@ -176,7 +176,7 @@ def verdict_figure(evaluation: Evaluation, metric: str = "pass@1") -> go.Figure:
             )
         )
     figure.update_layout(layout("How the answers ended"), barmode="stack", legend=_BELOW)
-    figure.update_layout(height=210 + _BAR * len(counts), margin_l=10)
+    figure.update_layout(height=250 + _BAR * len(counts), margin_l=10)
     figure.update_xaxes(title="answers")
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
@@ -331,7 +331,11 @@ def spending_figure(evaluation: Evaluation, metric: str) -> go.Figure:
     return figure
 
 
-_BELOW: dict[str, Any] = {"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"}
+# At the bottom of the picture, below the names of the axis, however long those are.
+_BELOW: dict[str, Any] = {
+    **{"orientation": "h", "x": 0, "y": 0},
+    **{"yref": "container", "yanchor": "bottom"},
+}
 
 
 def _seconds(evaluation: Evaluation, solver: str) -> float | None:
