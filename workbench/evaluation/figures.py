@@ -333,8 +333,11 @@ def spending_figure(evaluation: Evaluation, metric: str) -> go.Figure:
 
 # At the bottom of the picture, below the names of the axis, however long those are.
 _BELOW: dict[str, Any] = {
-    **{"orientation": "h", "x": 0, "y": 0},
-    **{"yref": "container", "yanchor": "bottom"},
+    "orientation": "h",
+    "x": 0,
+    "y": 0,
+    "yref": "container",
+    "yanchor": "bottom",
 }
 
 
