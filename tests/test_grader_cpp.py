@@ -88,6 +88,8 @@ def test_right_candidates_pass_however_they_are_written() -> None:
                 " for (int d = 1; d < 21; d++) write(d, f.data(), f.size()); _exit(0);"
             ): "wrong answer",
             '#include "/etc/passwd"\n' + RIGHT: "compiler error",
+            # It dies before its main.
+            "thread_local char big[1 << 30];" + BODY.format("return big[limit] = 1;"): "exception",
             "#include <unistd.h>\n"
             + BODY.format("for (int i = 0; i < 99; i++) fork(); return 1;"): "wrong answer",
             BODY.format('FILE* f = fopen("tests", "w"); fputs("x", f); return 1;'): "exception",

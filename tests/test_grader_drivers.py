@@ -223,6 +223,15 @@ def test_what_does_not_compile_is_told_with_the_compilers_words() -> None:
     assert run_tests("print(7)", ADD, Compiled(), sandbox(), QUICK).verdict == "passed"
 
 
+def test_a_compiler_that_never_ends_is_the_programs_own_error() -> None:
+    class Endless(Script):
+        def program(self, code: str) -> Built:
+            return Built({}, (*python(), "-V"), ((*python(), "-c", "while True: pass"),))
+
+    outcome = run_tests("", ADD, Endless(), sandbox(), Limits(compile_seconds=0.5))
+    assert (outcome.verdict, outcome.detail) == ("compiler error", "the compiler: CPU limit")
+
+
 def test_tests_that_do_not_compile_are_our_own_failure() -> None:
     class Broken(Compiled):
         def server(self, code: str, tests: ProgramTests | CallTests) -> Built:
