@@ -17,6 +17,8 @@ from workbench.store import Key, Store
 from workbench.types import Score
 
 POINTS = tuple(one for one in ALL_POINTS if one.startswith("evaluate."))
+LINES = 48
+"""What an undisturbed run notes: that each of the 24 calls began, and that it ended."""
 _PROGRAM = Path(__file__).with_name("fake_evaluation.py")
 
 
@@ -58,7 +60,9 @@ def evaluate_undisturbed(folder: Path) -> Told:
 
 
 def evaluate_killed(folder: Path, at: Sequence[str] = (), after: Sequence[float] = ()) -> Told:
-    """Evaluate, be killed at each point and after each time, then go on to the end.
+    """Evaluate, be killed at each point and after each share of the calls, then go on to the end.
+
+    Shares rather than seconds, so that a kill hits the work however busy the machine is.
 
     After each kill what is stored must hold, and must never be asked for again.
     """
@@ -70,12 +74,14 @@ def evaluate_killed(folder: Path, at: Sequence[str] = (), after: Sequence[float]
         _, errors = process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, f"{where} was not passed: {errors}"
         check(folder)
-    for seconds in after:
+    for share in after:
         process = start(folder)
         assert process.stdout is not None and process.stdout.readline() == "begin\n"
-        time.sleep(seconds)
+        while process.poll() is None and len(calls_of(folder, "")) < share * LINES:
+            time.sleep(0.001)
         process.kill()
         process.communicate(timeout=120)
+        assert process.returncode == -signal.SIGKILL, "it was over before it was killed"
         check(folder)
     return finished(folder, start(folder))
 
