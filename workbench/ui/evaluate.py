@@ -291,7 +291,8 @@ class EvaluateTab:
         if last is None:
             return {}
         if last.run is None:
-            return {self.table: "" if last.preflight is None else last.preflight._repr_html_()}
+            asks = "" if last.preflight is None else last.preflight._repr_html_()
+            return {self.table: f"{page_style()}<div class='wb-scroll'>{asks}</div>"}
         finished = {} if last.evaluation is None else {self.done: last.run}
         return {self.table: _figures(last), **finished}
 

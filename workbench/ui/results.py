@@ -111,11 +111,14 @@ class ResultsTab:
 
     def _wire(self) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        drawn = [self.notice, self.table, self.plot, self.split, self.tag]
-        asked = [self.run, self.metric, self.picture, self.tag]
-        self.run.input(self.open, self.run, self._opened, **quiet)
+        # Intervals of a large run take seconds: say so at once, and reckon them once a run.
+        wait: dict[str, Any] = {"queue": False, **quiet}
+        opening = self.run.input(_waiting, None, self.notice, **wait)
+        opening.then(self.open, self.run, self._opened, **quiet)
+        drawn = [self.notice, self.plot, self.split, self.tag]
         for part in (self.metric, self.picture, self.tag):
-            part.input(self.draw, asked, drawn, **quiet)
+            drawing = part.input(_waiting, None, self.notice, **wait)
+            drawing.then(self.draw, self.chosen, drawn, **quiet)
         pair = [self.run, self.a, self.b, self.metric]
         self.compare.click(self.do_compare, pair, self.verdict, **quiet)
         for part in (self.a, self.b, self.metric):  # what stands there was said of others
@@ -144,12 +147,16 @@ class ResultsTab:
         leading = metrics[0] if metrics else None
         retrieves = any(one.arm not in (None, "plain") for one in found.solvers)
         picture = "effect" if retrieves and leading else "leaderboard"
+        notice, plot, said, tags = self._drawn(found, leading, picture, None)
         return [
             gr.update(choices=metrics, value=leading),
             gr.update(choices=names, value=names[0] if names else None),
             gr.update(choices=names, value=names[-1] if len(names) > 1 else None),
-            *self.draw(run, leading, picture, None)[:4],
-            gr.update(choices=list(tags_of(found)), visible=False),
+            notice,
+            _table(found),
+            plot,
+            said,
+            tags,
             gr.update(value=picture),
             "",
         ]
@@ -157,24 +164,25 @@ class ResultsTab:
     def draw(
         self, run: str | None, metric: str | None, picture: str, tag: str | None
     ) -> tuple[Any, ...]:
-        """Draw one picture of a run, above its table."""
-        hidden = gr.update(visible=False)
+        """Draw one picture of a run, and say below it what it says."""
         try:
-            found = _opened(run)
+            return self._drawn(_opened(run), metric, picture, tag)
         except WorkbenchError as error:
-            return choices.problem_html(error), "", hidden, "", hidden
+            hidden = gr.update(visible=False)
+            return choices.problem_html(error), hidden, "", hidden
+
+    def _drawn(
+        self, found: EvaluationReport, metric: str | None, picture: str, tag: str | None
+    ) -> tuple[Any, ...]:
         tags = list(tags_of(found))
         chosen = tag if tag in tags else next(iter(tags), None)
-        by_tag = picture == "split"
-        menu = gr.update(choices=tags, value=chosen, visible=by_tag and bool(tags))
-        about = f"<details><summary>About this run</summary>{facts_html(found)}</details>"
-        table = _styled(warnings_html(found) + leaderboard_html(found) + about)
+        menu = gr.update(choices=tags, value=chosen, visible=picture == "split" and bool(tags))
         try:
             said = _said(found, picture, metric, chosen)
             drawn = found.plot(picture, metric=metric, tag=chosen)  # type: ignore[arg-type]
         except WorkbenchError as error:
-            return choices.problem_html(error), table, hidden, "", menu
-        return "", table, gr.update(value=drawn, visible=True), said, menu
+            return choices.problem_html(error), gr.update(visible=False), "", menu
+        return "", gr.update(value=drawn, visible=True), said, menu
 
     def do_compare(
         self, run: str | None, a: str | None, b: str | None, metric: str | None
@@ -219,10 +227,10 @@ class ResultsTab:
         menu = gr.update(choices=runs, value=chosen)
         if chosen is None or chosen != run or done is not None or metric is None:
             return [None, menu, *self.open(chosen)]
-        notice, table, plot, split, tags = self.draw(run, metric, picture, tag)
+        notice, plot, split, tags = self.draw(run, metric, picture, tag)
         same = [gr.skip() for _ in (self.metric, self.a, self.b)]
         rest = [gr.skip() for _ in (self.picture, self.verdict)]
-        return [None, menu, *same, notice, table, plot, split, tags, *rest]
+        return [None, menu, *same, notice, _table(_opened(run)), plot, split, tags, *rest]
 
     @property
     def chosen(self) -> list[Any]:
@@ -242,6 +250,16 @@ def _opened(run: str | None) -> EvaluationReport:
 def _runs() -> choices.Choices:
     """Return the stored evaluations, newest first."""
     return [(choices.run_label(row), row.id) for row in evaluations()]
+
+
+def _waiting() -> str:
+    return choices.notice_html(["Reckoning"], "wb-busy-line")
+
+
+def _table(found: EvaluationReport) -> str:
+    """Return the figures of all solvers, what to beware of, and where the problems come from."""
+    about = f"<details><summary>About this run</summary>{facts_html(found)}</details>"
+    return _styled(warnings_html(found) + leaderboard_html(found) + about)
 
 
 def _pair(found: EvaluationReport, a: str | None, b: str | None, metric: str | None) -> Pair:
