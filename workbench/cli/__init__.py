@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import logging
+import os
 import sys
 import traceback
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -427,7 +429,19 @@ def main() -> None:
             typer.echo(public(line), err=True)
     if code == _INTERRUPTED:  # which is also how typer hands on a Ctrl-C
         typer.echo("Stopped.", err=True)
+        _leave(_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without waiting for threads that may still be in a model's native code.
+
+    Python would take itself apart under them, and one that calls back then aborts the process.
+    """
+    atexit._run_exitfuncs()  # what removes temporary folders
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _explain(error: Exception, arguments: list[str]) -> tuple[str, int]:
