@@ -8,9 +8,16 @@ import signal
 import socket
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from workbench.settings import settings
+
+# How long an example takes, or is in the making, says how busy the machine is.
+hypothesis.settings.register_profile(
+    "workbench", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("workbench")
 
 # Before huggingface_hub is imported, which reads it once: else it tries for half a minute.
 os.environ["HF_HUB_OFFLINE"] = "1"
