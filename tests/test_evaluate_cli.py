@@ -14,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from workbench import api
 from workbench.backends.replay import Recorder, read_recording
 from workbench.cli.evaluate import evaluate, record, replay, rescore
 from workbench.cli.grade import grade
@@ -170,6 +171,17 @@ def test_rescoring_adds_a_metric(problems: Path, recording: Path) -> None:
         "exact match": 0.75,
         "AST match": 0.75,
     }
+
+
+def test_the_last_evaluation_needs_no_id(problems: Path, recording: Path) -> None:
+    with pytest.raises(BadInput, match="Nothing was evaluated yet"):
+        api.rescore("last", ["AST match"])
+    run = json.loads(call(*asked_for(problems, recording, "--json")).stdout)["run"]
+    rescored = api.rescore("last", ["AST match"])
+    assert rescored.run == run
+    assert rescored.figure(rescored.names[0], "AST match").value == 0.75
+    again = problems.with_name("again.jsonl")
+    assert call("record", "last", str(again)).exit_code == 0 and again.is_file()
 
 
 def test_a_replay_of_the_same_answers_differs_in_nothing(problems: Path, recording: Path) -> None:

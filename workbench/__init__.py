@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         inspect_query,
         open_evaluation,
         open_run,
+        rescore,
         retrieval_report,
         runs,
         search,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from workbench.cost.break_even import break_even
     from workbench.cost.run_cost import run_cost
     from workbench.errors import WorkbenchError
-    from workbench.evaluation import EvaluationSpec, record_run, recorded_solvers, rescore
+    from workbench.evaluation import EvaluationSpec, record_run, recorded_solvers
     from workbench.langchain import as_chat_model
     from workbench.retrieval import register_embedder
     from workbench.spec import Pane, RunSpec, read_source, solver
@@ -113,7 +114,7 @@ _HOMES = {
     "record_run": "workbench.evaluation",
     "recorded_solvers": "workbench.evaluation",
     "register_embedder": "workbench.retrieval",
-    "rescore": "workbench.evaluation",
+    "rescore": "workbench.api",
     "solver": "workbench.spec",
 }
 

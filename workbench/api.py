@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from workbench import corpus as corpora
 from workbench import cost, retrieval, weights
 from workbench.batch import finish, read_prompts, run_batch
+from workbench.batch.forecast import announce
 from workbench.comparison import Column, Comparison
 from workbench.corpus.caps import DEFAULT_CAPS
 from workbench.corpus.contamination import find_contamination
 from workbench.errors import BadInput, MissingModel, WrongHash
 from workbench.evaluation import EvaluationSpec, evaluate_solvers, evaluate_spec
 from workbench.evaluation import finish as finish_evaluation
+from workbench.evaluation import rescore as rescore_run
 from workbench.evaluation.report import as_report, open_report
 from workbench.lab import inspect, tuning
 from workbench.lab.map import corpus_map as map_of
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from workbench.corpus import Corpus
     from workbench.corpus.contamination import Contamination
     from workbench.cost import Throughput
+    from workbench.evaluation import EvaluationProgress
     from workbench.evaluation.report import EvaluationReport
     from workbench.lab import CorpusMap, Inspection, RetrievalReport
     from workbench.lab.map import GroupName, MethodName
@@ -481,7 +484,7 @@ def evaluate(
             named = ", ".join([*options, *(["backends"] if backends else [])])
             raise BadInput(f"With solvers that are objects, {named} cannot be said.", "Leave it.")
         states = evaluate_solvers(suite, solvers, metrics, limit=limit, samples=samples, **more)
-        return as_report(finish_evaluation(states))
+        return _finished(states)
     name = suite if isinstance(suite, str) else suite.name
     spec = EvaluationSpec.from_table(
         {
@@ -494,7 +497,31 @@ def evaluate(
         }
     )
     given = None if isinstance(suite, str) else suite
-    return as_report(finish_evaluation(evaluate_spec(spec, given, **more)))
+    return _finished(evaluate_spec(spec, given, **more))
+
+
+def rescore(
+    run: str = "last", metrics: Sequence[str | Metric] = (), **options: Any
+) -> EvaluationReport:
+    """Score the stored answers of an evaluation by further metrics, and return what came of it.
+
+    No model is asked. Without ``metrics``: by those that it has, where scores are missing;
+    ``options`` are those of ``workbench.evaluation.rescore``, as ``again=True`` to judge anew.
+
+    Raises:
+        UnknownName: no run or metric is called so.
+        BadInput: the run is no evaluation, or its suite is not the one that was asked.
+        InUse: another process evaluates or scores it.
+    """
+    return _finished(rescore_run(run, metrics, **options))
+
+
+def _finished(states: Generator[EvaluationProgress]) -> EvaluationReport:
+    """Say what an evaluation will take, run it, and return it with its verbs."""
+    forecast = next(states).preflight
+    if forecast is not None:
+        announce(forecast)
+    return as_report(finish_evaluation(states))
 
 
 def open_evaluation(run: str = "last") -> EvaluationReport:

@@ -332,7 +332,7 @@ class Paired:
             outlook = ""
         return (
             f"{seen.rstrip()} ({100 * self.level:g} % interval {shown.number(low)} to"
-            f" {shown.number(high)}, {_p(p_value)}, {self.n:,} problems: {a} ahead in"
+            f" {shown.number(high)}, {p_words(p_value)}, {self.n:,} problems: {a} ahead in"
             f" {self.only_a:,}, {b} in {self.only_b:,}){outlook}"
         )
 
@@ -605,7 +605,8 @@ def _about(count: int) -> int:
     return count if count < 100 else int(float(f"{count:.1e}"))
 
 
-def _p(value: float) -> str:
+def p_words(value: float) -> str:
+    """Return a p-value in words, "p < 0.001" where it is smaller."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from workbench.backends.wrapping import capabilities_of, identity_of, name_of
 from workbench.batch.past import Past, Speed, measured_speeds, past_answers, speed_at
 from workbench.batch.words import Span, amount, count, duration, table_html
 from workbench.corpus.windows import MAX_CHARACTERS
-from workbench.errors import BadInput
+from workbench.errors import BadInput, Cancelled
 from workbench.progress import bar
 from workbench.settings import settings
 from workbench.spec import DEFAULT_K
@@ -162,6 +163,37 @@ class Preflight:
 
 COLUMNS = ("calls", "cached", "tokens in", "tokens out", "cost", "time")
 """The figures of a forecast, in the order of ``row``."""
+
+
+def permit(
+    forecast: Preflight, confirm: Callable[[Preflight], bool] | None, what: str = "batch"
+) -> None:
+    """Let what was forecast go on, or ask ``confirm`` where it may cost more than the limit.
+
+    Raises:
+        BadInput: it has to be asked, and there is none.
+        Cancelled: it said no.
+    """
+    objection = forecast.objection(settings().ask_above)
+    if objection is None:
+        return
+    if confirm is None:
+        raise BadInput(
+            objection,
+            "Say that it may be run (--yes; confirm=...), or what it may cost (--budget).",
+        )
+    if not confirm(forecast):
+        raise Cancelled(f"The {what} was not begun.", "Nothing was asked.")
+
+
+def announce(forecast: Preflight) -> None:
+    """Say what it will take, in a notebook or on a terminal, where a bar is seen as well."""
+    if not forecast.calls:
+        return
+    if "ipykernel" in sys.modules:
+        print(forecast)
+    elif sys.stderr.isatty():
+        print(forecast, file=sys.stderr)
 
 
 def row(one: Forecast) -> tuple[str, ...]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.backends.prices import money
-from workbench.batch.forecast import Preflight, preflight
+from workbench.batch.forecast import Preflight, announce, permit, preflight
 from workbench.batch.questions import read_prompts
 from workbench.batch.records import Batch, spent
-from workbench.errors import BadInput, Cancelled
+from workbench.errors import BadInput
 from workbench.machine import environment
 from workbench.progress import bar
 from workbench.run import answer_all
@@ -98,7 +97,7 @@ def run_batch(
     progress = BatchProgress(forecast, total, done=len(kept), run=run)
     yield progress
     if len(kept) < total:
-        _ask(forecast, confirm)
+        permit(forecast, confirm)
     run = run or store.start(told, environment())
     progress = replace(progress, run=run)
     by_id = {question.id: question for question in questions}
@@ -139,17 +138,10 @@ def finish(progress: Generator[BatchProgress]) -> Batch:
     """Run a batch to its end and return it; say before what it will take, where a bar is seen."""
     with closing(progress):
         for last in progress:
-            if last.result is None and last.batch is None and last.preflight.calls:
-                _say(last.preflight)
+            if last.result is None and last.batch is None:
+                announce(last.preflight)
     assert last.batch is not None, "the last one holds it"
     return last.batch
-
-
-def _say(forecast: Preflight) -> None:
-    if "ipykernel" in sys.modules:
-        print(forecast)
-    elif sys.stderr.isatty():
-        print(forecast, file=sys.stderr)
 
 
 def _check(questions: Sequence[Question], solvers: Sequence[Solver], samples: int) -> None:
@@ -185,19 +177,6 @@ def _kept(store: Store, run: str | None) -> dict[tuple[str, str, int], Result]:
         for _, result in store.results(run)
         if result.error is None
     }
-
-
-def _ask(forecast: Preflight, confirm: Callable[[Preflight], bool] | None) -> None:
-    objection = forecast.objection(settings().ask_above)
-    if objection is None:
-        return
-    if confirm is None:
-        raise BadInput(
-            objection,
-            "Say that it may be run (--yes; confirm=...), or what it may cost (--budget).",
-        )
-    if not confirm(forecast):
-        raise Cancelled("The batch was not begun.", "Nothing was asked.")
 
 
 def _in_order(

@@ -130,7 +130,7 @@ def evaluate(
 
 
 def rescore(
-    run: Annotated[str, typer.Argument(help="A stored evaluation.")],
+    run: Annotated[str, typer.Argument(help="A stored evaluation, or last.")],
     metric: Metrics = None,
     embedder: Annotated[str | None, typer.Option(help="What measures similarity.")] = None,
     writer: Writer = None,
@@ -147,7 +147,7 @@ def rescore(
 
 
 def replay(
-    run: Annotated[str, typer.Argument(help="A stored evaluation.")],
+    run: Annotated[str, typer.Argument(help="A stored evaluation, or last.")],
     cache: Annotated[
         bool, typer.Option("--cache", help="Take answers from the cache where it has them.")
     ] = False,
@@ -164,7 +164,7 @@ def replay(
 
 
 def record(
-    run: Annotated[str, typer.Argument(help="A stored evaluation.")],
+    run: Annotated[str, typer.Argument(help="A stored evaluation, or last.")],
     file: Annotated[Path, typer.Argument(help="Where to write it: FILE.jsonl or FILE.jsonl.gz.")],
 ) -> None:
     """Write a run's answers into a recording, without the suite's texts: replay/FILE gives them."""

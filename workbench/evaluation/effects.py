@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.evaluation.pairs import Pair, comparable, compare, corrected
+from workbench.statistics import p_words
 
 if TYPE_CHECKING:
     from workbench.evaluation.records import Evaluation, Figure, SolverInfo
@@ -51,7 +52,7 @@ class Effect:
         what = "The oracle's chunk" if self.label == ORACLE else f"Retrieval by {self.label}"
         said = (
             f"{what} {verdict} for {self.backend}: {pair.metric} {pair.paired.difference:+.3f}"
-            f" ({ends}, p = {pair.p_value:.3f}); {flips} of {pair.paired.n:,}"
+            f" ({ends}, {p_words(pair.p_value)}); {flips} of {pair.paired.n:,}"
         )
         more = pair.paired.more_needed
         if pair.decided or more is None:

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 def open_evaluation(run: str, metrics: Sequence[Metric] = ()) -> Evaluation:
     """Return a stored evaluation as it stands. No model is called, and no suite is needed.
 
-    ``metrics`` are rules of your own by which it was scored, to reckon their figures.
+    ``run`` is an id, or "last" for the newest. ``metrics`` are rules of your own by which it was
+    scored, to reckon their figures.
 
     Raises:
         UnknownName: no run has that id.
-        BadInput: it is no evaluation.
+        BadInput: it is no evaluation, or there is none yet.
     """
     store = Store(settings().runs)
+    run = _newest() if run == "last" else run
     row = store.run(run)
     record = row.spec
     if "suite" not in record or "arms" not in record:
@@ -50,6 +52,13 @@ def open_evaluation(run: str, metrics: Sequence[Metric] = ()) -> Evaluation:
         environment=row.environment,
         warnings=(*said, *_warnings(record, results)),
     )
+
+
+def _newest() -> str:
+    newest = evaluations(1)
+    if not newest:
+        raise BadInput("Nothing was evaluated yet.", "Run: workbench evaluate --suite humaneval")
+    return newest[0].id
 
 
 def evaluations(limit: int = 50) -> list[RunRow]:
@@ -170,7 +179,8 @@ def _warnings_of(
         said.append(f"{name}: {missing:,} questions were not asked yet.")
     cut = sum(any(call.finish_reason == "length" for call in one.calls) for one in results)
     if cut:
-        said.append(f"{name}: {cut:,} answers were cut off by max_tokens.")
+        what = "answer was" if cut == 1 else "answers were"
+        said.append(f"{name}: {cut:,} {what} cut off by max_tokens.")
     models = _models(results)
     if len(models) > 1:
         said.append(f"{name}: {len(models):,} different models answered: {', '.join(models)}.")

@@ -245,12 +245,13 @@ class Evaluation:
         scores = self.by_question(figure.solver, figure.metric).values()
         broken = sum(one.detail.startswith(_NO_PROGRAM) for some in scores for one in some)
         cut = sum(
-            call.finish_reason == "length" for one in self.of(figure.solver) for call in one.calls
+            any(call.finish_reason == "length" for call in one.calls)
+            for one in self.of(figure.solver)
         )
         return said + (
             " What differs: our prompt, the weights as this backend has them (quantised, where its"
             f" file is), and the extraction: {broken:,} of {figure.judged:,} answers held no"
-            f" program that can be read, {cut:,} were cut off by max_tokens."
+            f" program that can be read, {cut:,} ended at max_tokens."
         )
 
     def chances(self, solver: str) -> tuple[Figure, ...]:

@@ -121,6 +121,7 @@ def replay_run(run: str, *, cache: bool = False, **options: Any) -> Replayed:
         BadInput: it was made of solvers that are objects, or its suite has changed.
     """
     before = open_evaluation(run)
+    run = before.run
     specs = before.record.get("specs") or []
     if not specs:
         raise BadInput(

@@ -11,7 +11,7 @@ from workbench.errors import BadInput, UnknownName
 from workbench.evaluation import effects, pairs, splits, tables
 from workbench.evaluation.notebook import write_notebook
 from workbench.evaluation.page import flips_html, page_html, write_page
-from workbench.evaluation.past import evaluations, open_evaluation
+from workbench.evaluation.past import open_evaluation
 from workbench.evaluation.records import Evaluation
 from workbench.report import style
 
@@ -170,11 +170,4 @@ def open_report(run: str = "last", metrics: tuple[Metric, ...] = ()) -> Evaluati
         UnknownName: no run has that id.
         BadInput: it is no evaluation, or there is none yet.
     """
-    if run == "last":
-        newest = evaluations(1)
-        if not newest:
-            raise BadInput(
-                "Nothing was evaluated yet.", "Run: workbench evaluate --suite humaneval"
-            )
-        run = newest[0].id
     return as_report(open_evaluation(run, metrics))

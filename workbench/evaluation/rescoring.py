@@ -48,6 +48,7 @@ def rescore(
     """
     store = Store(settings().runs)
     before = open_evaluation(run, [one for one in metrics if not isinstance(one, str)])
+    run = before.run
     found = _suite_of(before, suite)
     spec = (before.record.get("specs") or [{}])[-1]
     names = metrics or [one.name for one in before.metrics]

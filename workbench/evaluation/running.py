@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.backends.prices import money
 from workbench.backends.wrapping import identity_of, name_of
-from workbench.batch.forecast import Preflight, preflight
+from workbench.batch.forecast import Preflight, permit, preflight
 from workbench.batch.records import spent
 from workbench.durable import point
-from workbench.errors import BadInput, Cancelled
+from workbench.errors import BadInput
 from workbench.evaluation.judging import at_once, judges
 from workbench.evaluation.past import open_evaluation, told_of_rule
 from workbench.evaluation.records import Evaluation, SuiteInfo
@@ -308,7 +308,7 @@ def _run(run: _Run, confirm: Callable[[Preflight], bool] | None) -> Generator[Ev
     )
     yield progress
     if len(kept) < total:
-        _ask(forecast, confirm)
+        permit(forecast, confirm, "evaluation")
     name = run.start(idle=len(kept) == total and not unscored)
     work = Work(
         run.store,
@@ -435,15 +435,3 @@ def _with(specs: Sequence[Any], spec: Mapping[str, Any] | None) -> list[Any]:
     """Return the specs by which a run was made, each once, in the order in which they came."""
     plain = json.loads(json.dumps(spec))
     return [*specs] if spec is None or plain in specs else [*specs, plain]
-
-
-def _ask(forecast: Preflight, confirm: Callable[[Preflight], bool] | None) -> None:
-    objection = forecast.objection(settings().ask_above)
-    if objection is None:
-        return
-    if confirm is None:
-        raise BadInput(
-            objection, "Say that it may be run (--yes; confirm=...), or raise WORKBENCH_ASK_ABOVE."
-        )
-    if not confirm(forecast):
-        raise Cancelled("The evaluation was not begun.", "Nothing was asked.")
