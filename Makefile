@@ -43,7 +43,7 @@ test: $(VENV)/.installed-test models
 	$(BIN)/workbench models pull smollm2-135m minilm
 	-$(BIN)/workbench models pull gte-small
 	-$(BIN)/workbench suites show humaneval --json >/dev/null
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Long: kills and damages crawls and indexes at random, again and again.
 stress: $(VENV)/.installed-test models

@@ -26,8 +26,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The files that take longest, each in one process: begun last, they would leave the others waiting.
+LONG = ("test_docs.py", "test_browser_evaluation.py", "test_conformance.py", "test_browser.py")
+
 REAL_MODELS = settings().models
 REAL_SUITES = settings().home / "suites"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(autouse=True)
