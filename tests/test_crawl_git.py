@@ -487,11 +487,16 @@ def slow_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return note
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
+def is_dead(pid: int) -> bool:
+    """Say whether a process is gone, or a zombie, that was killed and has five seconds to die."""
+    for _ in range(100):
+        try:
+            if "Z" in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]:
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -500,7 +505,7 @@ def test_a_fetch_that_hangs_is_killed_with_its_children(slow_git: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"did not arrive within 0\.5 seconds"):
         read("https://host.invalid/a@main", seconds=0.5)
     assert time.monotonic() - start < 3
-    assert not is_alive(int(slow_git.read_text()))
+    assert is_dead(int(slow_git.read_text()))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -511,7 +516,7 @@ def test_a_fetch_that_nobody_waits_for_ends_within_two_seconds(slow_git: Path) -
     with cancelled_by(event), pytest.raises(Cancelled):
         GitRepository("https://host.invalid/a@main")
     assert time.monotonic() - start < 2
-    assert not is_alive(int(slow_git.read_text()))
+    assert is_dead(int(slow_git.read_text()))
 
 
 # --- passwords -------------------------------------------------------------------------

@@ -74,5 +74,7 @@ def _heard(iterable: Any, listener: Listener, **options: Any) -> tqdm[Any]:
             if msg is None:  # a text is drawn at the end only, to wipe the bar out
                 listener(self.n, self.total, self.desc.removesuffix(": "), self.unit)
 
-    options = {"mininterval": 0.2, **options, "file": io.StringIO(), "leave": False}
+    # At every move: tqdm keeps back those that come fast, and nobody would be told of the last ones
+    # before long work that is silent.
+    options = {"mininterval": 0, "miniters": 0, **options, "file": io.StringIO(), "leave": False}
     return Heard(iterable, **options)

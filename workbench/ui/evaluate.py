@@ -231,7 +231,7 @@ class EvaluateTab:
         """
         going = next((one for one in self._still_going() if one.fields == fields), None)
         if going is None:
-            going = Going(Live(_evaluated(fields), bars=True, kept=True), fields)
+            going = Going(Live(_evaluated(fields), bars=True, tick=_SECONDS, kept=True), fields)
             self._going = [*self._still_going(), going]
         yield from self._watch(session, going.live)
 
@@ -252,7 +252,7 @@ class EvaluateTab:
     ) -> Iterator[Updates]:
         session.live = live
         yield self._busy(True) | {self.notice: choices.notice_html(["Beginning"], "wb-busy-line")}
-        notice, last, redraw = "", None, 0.0
+        notice, last, drawn, redraw = "", None, None, 0.0
         try:
             with contextlib.closing(iter(live)) as states:
                 for state in states:
@@ -260,10 +260,10 @@ class EvaluateTab:
                         return  # another one of this page goes on
                     last = state if isinstance(state, EvaluationProgress) else last
                     updates: Updates = {self.notice: _far(live, last)}
-                    if last is not None and last.run and time.monotonic() > redraw:
-                        begun = time.monotonic()
+                    begun = time.monotonic()
+                    if last is not None and last.run and last is not drawn and begun > redraw:
                         updates[self.table] = _figures(last)
-                        now = time.monotonic()
+                        drawn, now = last, time.monotonic()
                         redraw = now + max(_SECONDS, (now - begun) / _SHARE)
                     yield updates
             if last is not None and last.evaluation is None and not live.over():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -61,8 +62,9 @@ class Live(Generic[T]):
     long between two tokens. Iterating this waits for the clock instead, so that it can be
     stopped, or closed because the browser went away, within one tick. ``stopped`` turns the
     newest state into the last one, where it is not the same. With ``bars``, a state is yielded
-    again when the work's progress bars moved; ``progress`` says how far they are. ``kept`` work
-    goes on when nobody iterates any more, and can be iterated again, by several at once.
+    again when the work's progress bars moved; ``progress`` says how far they are. With ``tick``, it
+    is also yielded again after so many seconds in which nothing moved. ``kept`` work goes on when
+    nobody iterates any more, and can be iterated again, by several at once.
     """
 
     def __init__(
@@ -71,11 +73,13 @@ class Live(Generic[T]):
         stopped: Callable[[T], T] | None = None,
         *,
         bars: bool = False,
+        tick: float = math.inf,
         kept: bool = False,
     ) -> None:
         self._states = states
         self._stopped = stopped
         self._bars = bars
+        self._tick = tick
         self._kept = kept
         self._progress: Progress | None = None
         self._newest: T | None = None
@@ -115,13 +119,16 @@ class Live(Generic[T]):
         """
         shown: T | None = None
         told: Progress | None = None
+        due = math.inf
         try:
             while not self._woken.wait(1 / UPDATES_A_SECOND):
                 newest = self._newest
                 moved = self._bars and self._progress is not told
-                if newest is not None and (newest is not shown or moved):
+                late = time.monotonic() > due
+                if newest is not None and (newest is not shown or moved or late):
                     shown, told = newest, self._progress
                     yield newest
+                    due = time.monotonic() + self._tick
             if self._error is not None:
                 raise self._error
             if self._newest is not None:
