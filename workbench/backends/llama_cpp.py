@@ -68,6 +68,9 @@ _SEEDS = 2**32 - 1
 # llama.cpp also cuts to 40 tokens, and a file may bring samplers and penalties of its own
 # (general.sampling.*), which change even greedy answers unless the user is said to have chosen all.
 _SAMPLERS, _ALL_CHOSEN = "temperature;top_p", 0xFFFF
+# Even at temperature 0 the last sampler weighs the whole vocabulary: with 151,936 words 1.6 ms
+# a token, in which nothing else is computed. The best one of all is the same word.
+_GREEDY = {"samplers": ["top_k"], "top_k": 1}
 # Thoughts that a template speaks of: <think>, [THINK], reasoning_content, <|channel|>analysis.
 _THOUGHTS = re.compile("think|reasoning|<.?channel", re.IGNORECASE)
 _REMEMBERED_PROMPTS = 16
@@ -473,6 +476,7 @@ def _request(messages: Sequence[Message], params: SamplingParams) -> dict[str, A
         "stream_options": {"include_usage": True},
         # Calls back after each batch of the prompt, too, so that a stop is heard while it is read.
         "return_progress": True,
+        **({} if params.temperature else _GREEDY),
     }
 
 
