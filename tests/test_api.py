@@ -177,6 +177,10 @@ def test_nothing_is_loaded_or_stored_for_a_wrong_spec(
     assert not home.exists()
 
 
+def test_a_name_among_none_says_that_there_is_none() -> None:
+    assert str(UnknownName("corpus", "x", ())).endswith("There is none yet.")
+
+
 def test_equal_questions_have_equal_ids() -> None:
     a = wb.RunSpec(text="x", target_language="JS").question()
     b = wb.RunSpec(text="x", target_language="javascript").question()

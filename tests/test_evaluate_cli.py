@@ -482,7 +482,7 @@ class Judge:
         if "broken" in code:
             return Outcome("sandbox failure", "no tier")
         good = "right" in code
-        return Outcome("passed" if good else "wrong answer", wall_seconds=0.25)
+        return Outcome("passed" if good else "wrong answer", wall_seconds=0.25, tier="judge")
 
 
 PREFIXED = Suite(
@@ -515,7 +515,8 @@ def test_a_completion_goes_on_where_the_prompt_ends(tmp_path: Path) -> None:
     file = samples_file(tmp_path, sample("H/1", "    right"))
     report = grade_samples(PREFIXED, file, judge)
     assert judge.given == [("def f1():\n    right", "python")]
-    assert json.loads(report.to_json())["pass@1"] == 1.0
+    told = json.loads(report.to_json())
+    assert (told["pass@1"], told["tier"]) == (1.0, "judge")
     assert report.missing == ("H/0", "H/2")
 
 

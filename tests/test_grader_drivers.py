@@ -16,6 +16,7 @@ import pytest
 from grading import ADD, QUICK, TWO_SUM, sandbox, shared_home
 
 from workbench.errors import BadInput, Cancelled
+from workbench.sandbox import Grader
 from workbench.sandbox.building import Builder, Failed
 from workbench.sandbox.drivers import run_tests
 from workbench.sandbox.outputs import mismatch
@@ -191,6 +192,14 @@ def test_tests_that_a_language_cannot_run_are_skipped() -> None:
     outcome = run_tests("", SQUARE, Unable(), sandbox(), QUICK)
     assert (outcome.verdict, outcome.passed) == ("skipped", None)
     assert "no such header" in outcome.detail
+
+
+def test_without_a_toolchain_even_no_code_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    php, tests = RUNTIMES.load("php"), OutputTests((Run("", "1"),))
+    with Grader() as grader:
+        for here, verdict in ((Toolchain("PHP 8"), "no code"), (None, "skipped")):
+            monkeypatch.setattr(php, "find", lambda self, here=here: here)
+            assert grader.grade(" ", tests, "php").verdict == verdict
 
 
 def test_what_cannot_be_prepared_is_our_own_failure() -> None:

@@ -39,6 +39,7 @@ class UnknownName(BadInput):
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
+        hint = hint if names else "There is none yet."
         super().__init__(f"No {kind} is called '{name}'.", f"{hint} {remedy}")
 
 

@@ -108,7 +108,8 @@ class SamplesReport:
         """Return results and figures as JSON: ``results``, ``pass@1``, ..."""
         told: dict[str, Any] = {"results": [one.told for one in self.results]}
         told |= {one.name: one.value for one in self.figures}
-        told |= {"suite": self.suite, "bad": list(self.bad), "missing": list(self.missing)}
+        told |= {"suite": self.suite, "tier": self.results[0].outcome.tier}
+        told |= {"bad": list(self.bad), "missing": list(self.missing)}
         return json.dumps(told, indent=2)
 
     def write(self, path: Path) -> None:

@@ -97,7 +97,7 @@ class Grader:
         runtime: Runtime = RUNTIMES.load(language)()
         if isinstance(tests, ProgramTests) and tests.language != language:
             raise BadInput(f"Tests in {tests.language} cannot judge a program in {language}.")
-        if not code.strip():
+        if not code.strip() and runtime.find() is not None:
             return Outcome("no code", tier=self.tier)
         with self._worker() as pair:
             if language == "python" and not isinstance(tests, OutputTests):

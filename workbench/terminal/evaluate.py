@@ -78,7 +78,8 @@ def show_samples(report: SamplesReport) -> None:
     for one in report.figures:
         value = "not judged" if one.value is None else f"{one.value:.3f}"
         ends = "" if one.low is None else f" ({one.low:.3f} to {one.high:.3f})"
-        console.print(f"{one.name} {value}{ends}, {one.questions:,} problems", highlight=False)
+        noun = "problem" if one.questions == 1 else "problems"
+        console.print(f"{one.name} {value}{ends}, {one.questions:,} {noun}", highlight=False)
     for verdict, count in report.verdicts.items():
         console.print(f"{count:>7,}  {verdict}", highlight=False)
     if report.missing:
