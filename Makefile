@@ -47,7 +47,8 @@ test: $(VENV)/.installed-test models
 
 # Long: kills and damages crawls and indexes at random, again and again.
 stress: $(VENV)/.installed-test models
-	$(BIN)/python -m pytest tests/stress --override-ini addopts="-ra --strict-markers"
+	$(BIN)/python -m pytest tests/stress --override-ini addopts="-ra --strict-markers" \
+		--numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check

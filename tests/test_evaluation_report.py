@@ -349,5 +349,8 @@ def test_a_gap_to_what_was_published_is_weighed_and_explained(solved: int, said:
     gap = found.gap(found.figure(backend, "pass@1"))
     assert "0.616" in gap and said in gap and "0 of 20 answers held no program" in gap
     assert html.escape(gap) in page_html(found)
+    (who,) = found.solvers
+    helped = replace(found, solvers=(replace(who, told={**who.told, "arm": "retrieval"}),))
+    assert helped.gap(helped.figure(backend, "pass@1")) == "", "nor was it with sources"
     cut = replace(found, suite=replace(found.suite, limit=20))
     assert cut.gap(cut.figure(backend, "pass@1")) == "", "what was published is of all problems"

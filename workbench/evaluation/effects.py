@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.evaluation.pairs import Pair, comparable, compare, corrected
+from workbench.evaluation.records import ORACLE, PLAIN
 from workbench.statistics import p_words
 
 if TYPE_CHECKING:
     from workbench.evaluation.records import Evaluation, Figure, SolverInfo
-
-PLAIN, ORACLE = "plain", "oracle"
 
 # What is told of a solver's search alone.
 _SEARCH = {

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 EXECUTION = "pass@1"
 """The metric that runs the tests."""
 
+PLAIN, ORACLE = "plain", "oracle"
+"""The arms of a backend that are given no hits, and the hits for the right answer."""
+
 _NO_PROGRAM = ("no code", "syntax error")
 
 Tags = Mapping[str, Mapping[str, str]]
@@ -223,8 +226,10 @@ class Evaluation:
             missing=answered - len(scores),
             errors=len(results) - answered,
             higher_is_better=rule.higher_is_better,
-            # What was published is of all problems.
-            published=None if self.suite.limit else published(self.suite.name, who.backend, metric),
+            # What was published is of all problems and without sources beside them.
+            published=published(self.suite.name, who.backend, metric)
+            if self.suite.limit is None and who.arm in (None, PLAIN)
+            else None,
         )
 
     def gap(self, figure: Figure) -> str:
