@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput
 from workbench.evaluation.effects import retrieval_effect
-from workbench.evaluation.records import ORACLE
 from workbench.evaluation.pairs import all_pairs
+from workbench.evaluation.records import ORACLE
 from workbench.evaluation.splits import Part, agreement, split
 from workbench.plots import COLOURS, INK, go, layout
 from workbench.sandbox import VERDICTS
