@@ -826,6 +826,20 @@ def test_a_declaration_that_holds_the_solution_is_cut(real: None) -> None:
     assert example.question.text.rstrip("\n`").endswith("string decode_cyclic(string s){")
 
 
+@pytest.mark.parametrize("helper", ["", "func half(n int) int {\n    return n / 2\n}\n\n"])
+def test_a_go_prompt_may_space_its_declaration_in_another_way(helper: str) -> None:
+    row = {
+        "task_id": "Go/65",
+        "import": "",
+        "prompt": f"{helper}// Shift.\nfunc Shift(x int,by int) int {{\n",
+        "declaration": "\nfunc Shift(x int, by int) int {\n",
+        "canonical_solution": "    return x >> by\n}\n",
+        "test": "Shift(4, 1)",
+    }
+    program = humaneval_x._program("go", row)
+    assert (program.whole.count("func Shift("), program.before) == (1, helper)
+
+
 # --- CodeTransOcean --------------------------------------------------------------------
 
 OCEAN = (

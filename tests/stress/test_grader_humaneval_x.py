@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.sandbox import Grader
 from workbench.sandbox.drivers import run_tests
 from workbench.sandbox.jail import NoSandbox
 from workbench.sandbox.records import Limits, Outcome
@@ -30,6 +31,8 @@ KNOWN: dict[str, dict[str, str]] = {
     # boost/any.hpp, where Boost is not installed
     "cpp": {"22": "skipped", "137": "skipped"},
     # references that contradict their tests, which in Node only print
+    # a reference that goes through a map, whose order Go shuffles, with a state: fails now and then
+    "go": {"95": "wrong answer"},
     "javascript": {"112": "wrong answer", "155": "wrong answer"},
 }
 # A body that says nothing. Whoever passes with it has not been tested.
@@ -57,7 +60,7 @@ def tier() -> Tier:
         pytest.skip(str(error))
 
 
-def tests_of(program: Program) -> ProgramTests:
+def program_tests(program: Program) -> ProgramTests:
     return ProgramTests(
         program.language, program.test, program.entry_point, program.before, program.stub
     )
@@ -82,7 +85,7 @@ def outcomes(
 def test_every_reference_passes(language: str, tier: Tier) -> None:
     programs = {str(number): one for number, one in read_programs(language).items()}
     codes = {key: one.whole for key, one in programs.items()}
-    tests = {key: tests_of(one) for key, one in programs.items()}
+    tests = {key: program_tests(one) for key, one in programs.items()}
     failed = failures(outcomes(tier, language, codes, tests))
     assert failed == {key: one for key, one in KNOWN.get(language, {}).items() if key in failed}
 
@@ -92,7 +95,7 @@ def test_every_reference_passes(language: str, tier: Tier) -> None:
 def test_a_body_that_says_nothing_never_passes(language: str, tier: Tier) -> None:
     programs = {str(n): one for n, one in read_programs(language).items() if n % 4 == 0}
     codes = {key: one.declaration + EMPTY[language] for key, one in programs.items()}
-    tests = {key: tests_of(one) for key, one in programs.items()}
+    tests = {key: program_tests(one) for key, one in programs.items()}
     judged = dict(outcomes(tier, language, codes, tests))
     assert [key for key, one in judged.items() if one.passed] == []
 
@@ -100,11 +103,16 @@ def test_a_body_that_says_nothing_never_passes(language: str, tier: Tier) -> Non
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("language", [entry.name for entry in RUNTIMES])
 def test_every_reference_of_workbench_mini_passes(language: str, tier: Tier) -> None:
-    examples = {one.question.id: one.reference for one in mini.load(language).examples}
-    codes = {key: one.texts[0] for key, one in examples.items()}
-    tests = {key: one.tests for key, one in examples.items() if one.tests is not None}
-    assert len(tests) == len(codes) == 24
-    assert failures(outcomes(tier, language, codes, tests)) == {}
+    if RUNTIMES.load(language)().find() is None:
+        pytest.skip(f"no toolchain for {language}")
+    references = {one.question.id: one.reference for one in mini.load(language).examples}
+    with Grader(2, tier=tier.name) as grader, ThreadPoolExecutor(2) as pool:
+        judged = pool.map(
+            lambda one: grader.grade(one.texts[0], one.tests, language), references.values()
+        )
+        failed = failures(zip(references, judged, strict=True))
+    assert len(references) == 24
+    assert failed == {}
 
 
 def failures(judged: Iterator[tuple[str, Outcome]]) -> dict[str, str]:

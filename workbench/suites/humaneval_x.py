@@ -140,7 +140,9 @@ def _program(name: str, row: Mapping[str, Any]) -> Program:
 def _go_helpers(row: Mapping[str, Any]) -> str:
     """Return the functions of a Go problem that its prompt alone has, "" for most."""
     text = re.sub(r"^//.*\n|^import \((?:.|\n)*?^\)\n", "", row["prompt"], flags=re.MULTILINE)
-    before = text.strip().removesuffix(row["declaration"].strip()).strip()
+    # Go/65 writes the same declaration with other spaces.
+    declaration = re.escape(row["declaration"].strip()).replace(r",\ ", r",\s*")
+    before = re.sub(rf"{declaration}\Z", "", text.strip()).strip()
     return f"{before}\n\n" if before.startswith("func ") else ""
 
 
