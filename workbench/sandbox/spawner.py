@@ -33,6 +33,9 @@ LARGEST_ORDER = 1 << 20
 _STATUS, _FILTER, _ERRORS = 60, 61, 62  # numbers in the child, above all that a program is given
 _SOON, _LATER, _SETTLED = 0.01, 0.025, 0.5  # seconds between two looks, and when they get fewer
 _LOOK_AT_FILES = 0.25
+# A killed process still needs a core to end, and at nice 19 gets none for many seconds where others
+# are busy: with 10, C++ answers came out as sandbox failures on such a machine.
+_END_SECONDS = 60.0
 _WALL_FACTOR = 100  # times the wall limit after which even what seems to compute is ended
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -255,7 +258,7 @@ class _Supervisor:
 
     def _end_all(self) -> None:
         """Kill all that descends from here, and wait until none is left."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + _END_SECONDS
         while time.monotonic() < until:
             family = list(descendants(os.getpid()))
             for number in (signal.SIGSTOP, signal.SIGKILL):
