@@ -30,9 +30,9 @@ LANGUAGES = tuple(name for name in FILES if name != "python")
 KNOWN: dict[str, dict[str, str]] = {
     # boost/any.hpp, where Boost is not installed
     "cpp": {"22": "skipped", "137": "skipped"},
-    # references that contradict their tests, which in Node only print
     # a reference that goes through a map, whose order Go shuffles, with a state: fails now and then
     "go": {"95": "wrong answer"},
+    # references that contradict their tests, which in Node only print
     "javascript": {"112": "wrong answer", "155": "wrong answer"},
 }
 # A body that says nothing. Whoever passes with it has not been tested.
