@@ -1,4 +1,4 @@
-"""One progress bar for the terminal, the notebook and the UI."""
+"""One progress bar for the terminal, the notebook and the UI, and none beside it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.cancel import cancelled
 from workbench.errors import Cancelled
+from workbench.settings import settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -57,6 +58,24 @@ def heard_by(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(before)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Show no bars and no warnings of transformers' own within the block, unless one debugs."""
+    import transformers
+
+    log: Any = transformers.utils.logging  # typed in parts only
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    if not settings().debug:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
 
 
 def _heard(iterable: Any, listener: Listener, **options: Any) -> tqdm[Any]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from workbench import weights
 from workbench.backends.hf_names import PRECISIONS, QUANTIZED
 from workbench.errors import BackendError, MissingModel
 from workbench.keys import public
-from workbench.progress import bar
+from workbench.progress import bar, quiet_transformers
 from workbench.settings import settings
 from workbench.weights.catalogue import CATALOGUE
 
@@ -58,7 +56,7 @@ def load(base: str, precision: str | None) -> Loaded:
     }
     if settings().threads:
         torch.set_num_threads(settings().threads or 1)
-    with quiet():
+    with quiet_transformers():
         try:
             tokenizer = hf.AutoTokenizer.from_pretrained(source, **options)
             model = hf.AutoModelForCausalLM.from_pretrained(
@@ -149,7 +147,7 @@ def load_adapter(model: Any, folder: Path, name: str) -> str:
     warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
     warnings.filterwarnings("ignore", message="Adapter .* was active which is now deleted")
     try:
-        with quiet():
+        with quiet_transformers():
             report = model.load_adapter(str(folder), adapter_name=name, use_safetensors=True)
         # The weights of the adapters that are there already are reported as missing, too.
         missing = [key for key in report.missing_keys if f".{name}." in key]
@@ -255,7 +253,10 @@ def _unpacked(name: str) -> Path:
 
 def _unpack(gguf: Path, folder: Path) -> None:
     half_made = folder.with_name(".transformers")
-    with bar(total=2, desc=f"{gguf.stem}: unpacking for PyTorch", unit="step") as steps, quiet():
+    with (
+        bar(total=2, desc=f"{gguf.stem}: unpacking for PyTorch", unit="step") as steps,
+        quiet_transformers(),
+    ):
         source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
         tokenizer = hf.AutoTokenizer.from_pretrained(gguf.parent, **source)
         steps.update()
@@ -269,22 +270,6 @@ def _unpack(gguf: Path, folder: Path) -> None:
         tokenizer.save_pretrained(half_made)
         steps.update()
     half_made.replace(folder)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Show no bars and no warnings of transformers' own within the block."""
-    log = hf.utils.logging
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    if not settings().debug:
-        log.set_verbosity_error()
-        log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(level)
-        if bars:
-            log.enable_progress_bar()
 
 
 def first_sentence(error: Exception) -> str:

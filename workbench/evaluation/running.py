@@ -22,7 +22,7 @@ from workbench.durable import point
 from workbench.errors import BadInput
 from workbench.evaluation.judging import at_once, judges
 from workbench.evaluation.past import open_evaluation, told_of_rule
-from workbench.evaluation.records import Evaluation, SuiteInfo
+from workbench.evaluation.records import PLAIN, Evaluation, SuiteInfo
 from workbench.evaluation.scoring import Scored, Work
 from workbench.evaluation.spec import Arm, EvaluationSpec, digest_of
 from workbench.evaluation.surroundings import languages_of, surroundings
@@ -225,7 +225,7 @@ def told_of(solver: Any) -> dict[str, Any]:
     told["params"] = {name: params[name] for name in SAMPLING if name in params}
     retriever = getattr(solver, "retriever", None)
     if backend is not None:
-        told["arm"] = "plain" if retriever is None else "retrieval"
+        told["arm"] = PLAIN if retriever is None else "retrieval"
     if retriever is not None:
         told |= {"retriever": type(retriever).__name__, "k": getattr(solver, "k", None)}
         if (index := getattr(retriever, "info", None)) is not None:

@@ -27,6 +27,7 @@ from workbench.backends import check_backend
 from workbench.backends.ready import Calls
 from workbench.corpus import DEFAULT_CHUNKER
 from workbench.errors import BadInput, MissingCorpus, UnknownName
+from workbench.evaluation.records import ORACLE, PLAIN
 from workbench.prompts import load_template
 from workbench.retrieval import Index, check_retriever
 from workbench.spec import (
@@ -230,7 +231,7 @@ class EvaluationSpec:
         """Return what is given beside the question: suffix of the name, description, search."""
         made: list[tuple[str, dict[str, Any], Retriever | None]] = []
         if self.plain or self.corpus is None:
-            made.append(("", {"arm": "plain"}, None))
+            made.append(("", {"arm": PLAIN}, None))
         if self.corpus is None:
             return made
         exclude = self.excluded()
@@ -242,10 +243,10 @@ class EvaluationSpec:
             found = CorpusRetriever(*names, self.retriever)
             made.append((f" + {self.corpus}/{index.info.embedder}", told, found))
             if number == 0 and self.oracle:
-                oracle = {**told, "arm": "oracle"}
+                oracle = {**told, "arm": ORACLE}
                 made.append((f" + {self.corpus}/oracle", oracle, OracleRetriever(found, examples)))
         # The oracle is drawn last: it is the bound of the others.
-        return sorted(made, key=lambda one: one[1]["arm"] == "oracle")
+        return sorted(made, key=lambda one: one[1]["arm"] == ORACLE)
 
     def _search_told(self, index: Index, exclude: str | None) -> dict[str, Any]:
         return {

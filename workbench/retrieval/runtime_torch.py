@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers.utils import logging as transformers_logging
 
 from workbench.errors import MissingModel
+from workbench.progress import quiet_transformers
 from workbench.retrieval.hub_models import own_prompt
 from workbench.retrieval.unit import unit_rows
 from workbench.settings import settings
@@ -46,7 +45,7 @@ def open_model(
     if now.threads:
         torch.set_num_threads(now.threads)
     try:
-        with _quiet_loading():
+        with quiet_transformers():
             model = SentenceTransformer(
                 str(source),
                 revision=revision,
@@ -100,21 +99,3 @@ def batches(lengths: Sequence[int], longest: int, budget: int) -> Iterator[list[
         count = min(_MOST_TEXTS, max(1, budget // tokens))
         yield order[start : start + count]
         start += count
-
-
-@contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Keep transformers' bar, and its list of unused weights, off the terminal."""
-    shown, level = transformers_logging.is_progress_bar_enabled(), _verbosity()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _verbosity() -> int:
-    return transformers_logging.get_verbosity()

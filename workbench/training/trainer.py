@@ -20,11 +20,10 @@ from sentence_transformers import (
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
 from transformers import PrinterCallback, TrainerCallback
-from transformers.utils import logging as transformers_logging
 
 from workbench.cancel import cancelled
 from workbench.errors import MissingModel, WorkbenchError
-from workbench.progress import bar
+from workbench.progress import bar, quiet_transformers
 from workbench.retrieval.embedders import multiplies_bfloat16
 from workbench.settings import settings
 
@@ -218,13 +217,7 @@ def _average(model: SentenceTransformer, base: SentenceTransformer, weight: floa
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' own bars and advice off the terminal."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    """Keep the libraries' own bars and advice off the terminal."""
+    with quiet_transformers(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -23,6 +23,7 @@ from workbench.evaluation.page import (
     split_html,
     warnings_html,
 )
+from workbench.evaluation.records import PLAIN
 from workbench.evaluation.report import EvaluationReport, open_report
 from workbench.evaluation.splits import tags_of
 from workbench.evaluation.tables import write_table
@@ -145,7 +146,7 @@ class ResultsTab:
         metrics = [one.name for one in found.metrics]
         names = list(found.names)
         leading = metrics[0] if metrics else None
-        retrieves = any(one.arm not in (None, "plain") for one in found.solvers)
+        retrieves = any(one.arm not in (None, PLAIN) for one in found.solvers)
         picture = "effect" if retrieves and leading else "leaderboard"
         notice, plot, said, tags = self._drawn(found, leading, picture, None)
         return [
