@@ -49,9 +49,6 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def reader(documented: Path, models_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(documented))
-    # Threads of llama.cpp wait for each other in a loop: beside another worker's tests, two on two
-    # cores take longer than one.
-    monkeypatch.setenv("WORKBENCH_THREADS", "1")
 
 
 def commands() -> list[list[str]]:

@@ -17,9 +17,10 @@ import transformers
 from filelock import FileLock
 
 from workbench import weights
-from workbench.backends.hf_names import PRECISIONS, QUANTIZED
+from workbench.backends.hf_names import PRECISIONS, QUANTIZED, unpacked_folder
 from workbench.errors import BackendError, MissingModel
 from workbench.keys import public
+from workbench.machine import give_back_memory
 from workbench.progress import bar, quiet_transformers
 from workbench.settings import settings
 from workbench.weights.catalogue import CATALOGUE
@@ -244,7 +245,7 @@ def _digest(folder: Path) -> str:
 def _unpacked(name: str) -> Path:
     """Return the model as a folder of safetensors; made once from the GGUF file of that name."""
     gguf = weights.locate(name)
-    folder = settings().models / name / "transformers"
+    folder = unpacked_folder(name)
     with FileLock(folder.with_name(".transformers.lock")):
         if not (folder / "config.json").is_file():
             _unpack(gguf, folder)
@@ -269,6 +270,8 @@ def _unpack(gguf: Path, folder: Path) -> None:
         model.save_pretrained(half_made)
         tokenizer.save_pretrained(half_made)
         steps.update()
+    del model
+    give_back_memory()  # or it would stay beside the model that is loaded next
     half_made.replace(folder)
 
 

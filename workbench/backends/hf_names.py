@@ -1,4 +1,4 @@
-"""The modifiers behind a model's name: ``MODEL+4bit+lora=FOLDER``, in any order."""
+"""The modifiers behind a model's name, ``MODEL+4bit+lora=FOLDER``, and where a short one's lies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import BadInput, MissingExtra, MissingModel, UnknownName
+from workbench.settings import settings
 
 PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "8bit": "", "4bit": ""}
 """The modifiers that say how weights are held, with PyTorch's name where it has one."""
@@ -30,6 +31,11 @@ class ModelName:
         """Write the name in its one canonical order."""
         precision = f"+{self.precision}" if self.precision else ""
         return f"{self.base}{precision}" + (f"+{_LORA}{self.adapter}" if self.adapter else "")
+
+
+def unpacked_folder(name: str) -> Path:
+    """Return where the GGUF file of a short name is, or will be, unpacked for PyTorch."""
+    return settings().models / name / "transformers"
 
 
 def parse(model: str) -> ModelName:

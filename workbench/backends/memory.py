@@ -269,6 +269,7 @@ def _in_pytorch(
     slots: int,
     device: str,
     file_bytes: int | None = None,
+    unpacking: int = 0,
 ) -> MemoryEstimate:
     """Estimate by what transformers holds at most, with requests that fill the context.
 
@@ -276,6 +277,7 @@ def _in_pytorch(
     values: 2 x layers x kv_heads x head_dim x context x bytes a request, and as much again while
     they are copied to grow. Of a prompt, which is read at once: a few numbers a token and width.
     Where the file, of ``file_bytes``, holds the weights otherwise, both are held for a moment.
+    ``unpacking`` bytes are held before, once, where a GGUF file is not unpacked yet.
     """
     bits = FLOATS.get(dtype)
     if bits is None:
@@ -286,8 +288,10 @@ def _in_pytorch(
     kv_cache = int(shape.kv_values * context * slots * size)
     activations = context * _ACTIVATIONS * (shape.hidden + shape.feed_forward) * size
     differs = file_bytes is not None and abs(file_bytes - held) > 0.02 * held
-    loading = file_bytes if file_bytes and differs and not device.startswith("cuda") else 0
     on_gpu = device.startswith("cuda")
+    loading = 0
+    if not on_gpu:  # what is read before it is put on a GPU takes other memory
+        loading = max(file_bytes if file_bytes and differs else 0, unpacking - int(held))
     return MemoryEstimate(
         name=name,
         device=device,
@@ -365,17 +369,31 @@ def _guessed(name: str, size: int | None = None) -> tuple[Shape, tuple[str, ...]
 def _of_folder(name: str, model: str, context: int, slots: int) -> MemoryEstimate:
     named = hf_names.parse(model)
     shape, file_bytes, notes = _read_folder(named.base)
+    unpacking = _unpacking(named.base, shape)
+    if unpacking:
+        notes += (f"Its file is unpacked once, which takes {gib(unpacking)} for a moment.",)
+        file_bytes = shape.parameters * 2  # as it will be: bfloat16
     device, dtype = _held(named.precision)
     if shape.context_length:
         context = min(context, shape.context_length)
-    made = _in_pytorch(name, shape, dtype, context, slots, device, file_bytes)
+    made = _in_pytorch(name, shape, dtype, context, slots, device, file_bytes, unpacking)
     adapter = _adapter_bytes(named.adapter)
     return replace(made, adapter=adapter, notes=notes)
 
 
+def _unpacking(base: str, shape: Shape) -> int:
+    """Return the bytes that unpacking a GGUF file takes; 0 where there is none, or it was done.
+
+    transformers makes float32 of all weights beside the file that is mapped, then bfloat16.
+    """
+    if base not in CATALOGUE or (hf_names.unpacked_folder(base) / "config.json").is_file():
+        return 0
+    return shape.parameters * 4 + CATALOGUE[base].bytes
+
+
 def _read_folder(base: str) -> tuple[Shape, int | None, tuple[str, ...]]:
     """Return the shape, the bytes of the files, and what was assumed."""
-    folder = settings().models / base / "transformers" if base in CATALOGUE else Path(base)
+    folder = hf_names.unpacked_folder(base) if base in CATALOGUE else Path(base)
     if not (folder / "config.json").is_file() and base not in CATALOGUE:
         folder = _cached_folder(base) or folder
     try:
