@@ -1,14 +1,11 @@
-"""What this machine is: processor, memory, GPU, toolchains, versions, and keys by name."""
+"""What this machine is: processor, memory, GPU, toolchains, versions, keys by name."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import platform
 import shutil
 import subprocess
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,17 +37,6 @@ _PACKAGES = (
     "jupyterlab",
     "datasets",
 )
-
-
-def give_back_memory() -> None:
-    """Return to the system what freed models still hold of this process's heap.
-
-    glibc keeps what was freed in pieces below its threshold (32 MiB by then) for itself: after a
-    model of 135 million parameters is unpacked, 285 MiB. Elsewhere only circles are collected.
-    """
-    gc.collect()
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def versions() -> dict[str, str | None]:

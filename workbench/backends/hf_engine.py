@@ -14,7 +14,6 @@ from workbench.backends.hf_batching import Batcher
 from workbench.backends.hf_cache import Network
 from workbench.backends.hf_chat import Chat
 from workbench.backends.hf_names import ModelName
-from workbench.machine import give_back_memory
 
 
 class Engine:
@@ -69,7 +68,7 @@ class Engine:
         """Free the memory, once the model has been left."""
         self.batcher.close()
         self.model = None
-        give_back_memory()
+        hf_loading.give_back_memory()
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 

@@ -5,9 +5,12 @@ A short name is the same GGUF file that llama.cpp reads, unpacked once to bfloat
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import hashlib
 import struct
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,6 @@ from workbench import weights
 from workbench.backends.hf_names import PRECISIONS, QUANTIZED, unpacked_folder
 from workbench.errors import BackendError, MissingModel
 from workbench.keys import public
-from workbench.machine import give_back_memory
 from workbench.progress import bar, quiet_transformers
 from workbench.settings import settings
 from workbench.weights.catalogue import CATALOGUE
@@ -127,6 +129,17 @@ def best_dtype(device: str) -> torch.dtype:
         return torch.float16
     fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def give_back_memory() -> None:
+    """Return to the system what freed models still hold of this process's heap.
+
+    glibc keeps what was freed in pieces below its threshold (32 MiB by then) for itself: after a
+    model of 135 million parameters is unpacked, 285 MiB. Elsewhere only circles are collected.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
